@@ -22,6 +22,16 @@ FIELDS = (
     CommandEntry("enable", "Enable fields: they are forwarded again.", "fields enable team"),
     CommandEntry("disable", "Disable fields: they are no longer forwarded.", "fields disable team"),
 )
+NAMES = (
+    CommandEntry(
+        "import",
+        "Store the names of vaults, items, users and groups from a file that you export.",
+        "names import vaults.json",
+        module="import_names",
+    ),
+    CommandEntry("list", "List the imported names.", "names list payroll --json"),
+    CommandEntry("remove", "Remove names. Names are personal data.", "names remove --all"),
+)
 SECRETS = (
     CommandEntry(
         "rotate",
@@ -175,6 +185,12 @@ COMMANDS = (
         "Show and change which fields of sources are forwarded.",
         panel=DATA,
         entries=FIELDS,
+    ),
+    CommandEntry(
+        "names",
+        "Give names to the ids in events: import, list and remove them.",
+        panel=DATA,
+        entries=NAMES,
     ),
     CommandEntry(
         "prune",

@@ -26,6 +26,7 @@ RAW_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True}
 class CommandEntry:
     """A command, or a group of commands if it has `entries`. Its file is `commands/[GROUP/]NAME.py`.
 
+    `module` is the name of that file, if Python does not allow the command's own name (`import`).
     `former_names` and `former_flags` (old flag to new flag) still work, so that scripts keep running. Help and
     completion do not show them.
     """
@@ -38,6 +39,7 @@ class CommandEntry:
     passes_arguments: bool = False
     former_names: tuple[str, ...] = ()
     former_flags: Mapping[str, str] = field(default_factory=dict)
+    module: str = ""
 
 
 class LazyGroup(TyperGroup):
@@ -127,7 +129,7 @@ def _with_present_flags(arguments: list[str], entry: CommandEntry) -> list[str]:
 
 
 def _load_command(entry: CommandEntry, package: str) -> Any:
-    module = import_module(f"{package}.{entry.name}")
+    module = import_module(f"{package}.{entry.module or entry.name}")
     app = typer.Typer(add_completion=False, rich_markup_mode="rich")
     app.command(
         entry.name,

@@ -5,21 +5,32 @@ from __future__ import annotations
 import getpass
 import json
 import socket
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from blocks import clock
+from blocks.store.engine import reading, store_errors
 from blocks.store.tables import AuditLogRow, table_of
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection, Engine, Select
+
+RECORDS = 100
+
+_table = table_of(AuditLogRow)
+_actor: ContextVar[str | None] = ContextVar("actor", default=None)
 
 
 def record(connection: Connection, action: str, source_id: str, source_name: str, **details: Any) -> None:
     """Write one record, in the transaction of the action that it describes."""
     connection.execute(
-        insert(table_of(AuditLogRow)).values(
+        insert(_table).values(
             time_ns=clock.now_ns(),
             actor=actor(),
             action=action,
@@ -30,8 +41,51 @@ def record(connection: Connection, action: str, source_id: str, source_name: str
     )
 
 
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """One record; the time in ns since 1970."""
+
+    time_ns: int
+    actor: str
+    action: str
+    source_id: str
+    source_name: str
+    details: dict[str, Any]
+
+
+def of_source(engine: Engine, source_id: str, number: int = RECORDS) -> list[AuditRecord]:
+    """The newest records of a source, the newest first."""
+    return _read(engine, select(_table).where(_table.c.source_id == source_id), number)
+
+
+def newest(engine: Engine, number: int = RECORDS) -> list[AuditRecord]:
+    """The newest records of all sources, the newest first."""
+    return _read(engine, select(_table), number)
+
+
+def _read(engine: Engine, query: Select[Any], number: int) -> list[AuditRecord]:
+    with store_errors(), reading(engine).connect() as connection:
+        rows = connection.execute(query.order_by(_table.c.id.desc()).limit(number)).all()
+    return [
+        AuditRecord(row.time_ns, row.actor, row.action, row.source_id, row.source_name, json.loads(row.details))
+        for row in rows
+    ]
+
+
+@contextmanager
+def acting_as(name: str) -> Iterator[None]:
+    """Record what this thread does as done by `name`, a person who acts through this process."""
+    token = _actor.set(name)
+    try:
+        yield
+    finally:
+        _actor.reset(token)
+
+
 def actor() -> str:
-    """The user of this process, as user@host; the user is "unknown" where the system has no name for it."""
+    """Who acts: see `acting_as`. Otherwise the user of this process, as user@host; "unknown" where it has no name."""
+    if (name := _actor.get()) is not None:
+        return name
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # in a container, the user's id may have no entry in passwd

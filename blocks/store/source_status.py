@@ -125,6 +125,8 @@ class SourceStatus:
     open: tuple[OpenCondition, ...] = ()
     apis: tuple[str, ...] = ()
     """Those that are collected now."""
+    token_expires_ns: int | None = None
+    """When its token says that it expires."""
 
     @property
     def in_error(self) -> bool:
@@ -440,6 +442,7 @@ def _source(row: Row[Any], parts: _Parts) -> SourceStatus:
         recovered_ns=max(filter(None, [parts.recovered.get(row.id), *(one.recovered_ns for one in own)]), default=None),
         open=tuple(_opened(one) for one in parts.opened.get(row.id, ())),
         apis=tuple(apis),
+        token_expires_ns=row.token_expires_ns,
     )
 
 

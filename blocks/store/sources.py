@@ -13,14 +13,14 @@ from blocks import clock
 from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError, TokenError
 from blocks.health import HEALTHY, WARNING, Condition
-from blocks.store import health
+from blocks.store import audit_log, health, state_spans
 from blocks.store.claim_expiry import CLAIM_NS
 from blocks.store.engine import advisory_lock, insert_new, reading, store_errors, writing
 from blocks.store.forwarding import positions
 from blocks.store.tables import AuditLogRow, SourceRow, StreamRow, table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from sqlalchemy import Connection, Engine, Row
 
@@ -28,6 +28,18 @@ if TYPE_CHECKING:
 
 PURGE = "purge"  # recorded when a purge begins; the record outlives the source, and the source's id is never used again
 PURGING = "Purging"
+CONFIGURED = (
+    "description",
+    "category",
+    "fields",
+    "base_url",
+    "apis",
+    "api_version",
+    "collect_from",
+    "lag_after",
+    "processing_rules",
+)
+"""Columns that a person configures and the audit log records."""
 
 _audit_log = table_of(AuditLogRow)
 _sources = table_of(SourceRow)
@@ -49,6 +61,7 @@ class SourceRecord:
     collect_from: str | None
     fingerprint: str
     lag_after: str | None = None
+    token_expires_ns: int | None = None
     processing_rules: dict[str, Any] = field(default_factory=dict)
     """`filters` and `hashAlgorithm`: see `blocks.siem.privacy.processing`."""
 
@@ -74,6 +87,7 @@ def save(engine: Engine, source: SourceRecord, *, revive: bool = False) -> bool:
         "fingerprint": source.fingerprint,
         "lag_after": source.lag_after,
         "processing_rules": msgspec.json.encode(source.processing_rules).decode(),
+        "token_expires_ns": source.token_expires_ns,
     }
     with writing(engine) as connection:
         query = select(_sources).where(_sources.c.id == source.id)
@@ -83,16 +97,34 @@ def save(engine: Engine, source: SourceRecord, *, revive: bool = False) -> bool:
             unseen = {"name": source.name, "state": "Pending", "state_message": "", "created_ns": clock.now_ns()}
             insert_new(connection, _sources, {"id": source.id, **unseen, **values})
             _require_own_name(connection, source)
+            audit_log.record(connection, "create", source.id, source.name, **_visible(values))
         else:
             now_ns = clock.now_ns()
             revived = {"deleted_ns": None, "paused_ns": None, "due_ns": now_ns, "state": "Pending", "state_message": ""}
             values |= revived if before.deleted_ns is not None else {}
             connection.execute(update(_sources).where(_sources.c.id == source.id).values(values))
+            if changes := _changes(before, values):
+                audit_log.record(connection, "configure", source.id, before.name, changes=changes)
             if before.processing_rules != values["processing_rules"]:
                 # A forwarder that still has the old rules loses its claims, so that it sends nothing more by them.
                 positions.restart_source_within(connection, source.id)
         _add_streams(connection, source.id, source.apis)
     return before is not None and before.fingerprint != source.fingerprint
+
+
+def _visible(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the audit log shows of a configuration; the fingerprint stands for the token."""
+    return {name: values[name] for name in CONFIGURED if values[name] is not None}
+
+
+def _changes(before: Row[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Each changed member with what it was and is. A change of the token alone shows as stars."""
+    changes = {
+        name: [getattr(before, name), values[name]] for name in CONFIGURED if getattr(before, name) != values[name]
+    }
+    if not changes and before.fingerprint != values["fingerprint"]:
+        return {"token": ["********", "********"]}
+    return changes
 
 
 def _require_own_name(connection: Connection, source: SourceRecord) -> None:
@@ -126,12 +158,14 @@ def name_of(engine: Engine, source_id: str) -> str | None:
 
 def save_state(engine: Engine, source_id: str, state: str, message: str, run_id: str) -> None:
     """Save the state that a run of the source reports. A late report of a run does not revive a deleted source."""
+    saving = (
+        update(_sources)
+        .where(_sources.c.id == source_id, _sources.c.deleted_ns.is_(None))
+        .values(state=state, state_ns=clock.now_ns(), state_message=message, run_id=run_id)
+    )
     with writing(engine) as connection:
-        connection.execute(
-            update(_sources)
-            .where(_sources.c.id == source_id, _sources.c.deleted_ns.is_(None))
-            .values(state=state, state_ns=clock.now_ns(), state_message=message, run_id=run_id)
-        )
+        if connection.execute(saving).rowcount:
+            state_spans.record(connection, source_id, state, message, run_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,17 @@ _CLAIMED = text("holder_process IS NOT NULL")
 
 
 def _by_member(column: str, *, partial: bool = False) -> Index:
-    """An index on a member of events, newest last. SQLite appends `event_id` itself; PostgreSQL includes it."""
+    """An index on a member of events. The day leads, so that the events of today change few of its pages."""
     where = text(f"{column} IS NOT NULL") if partial else None
-    name = f"event_index_by_{column.removesuffix('_id')}"
-    return Index(name, column, "time_ns", sqlite_where=where, postgresql_where=where, postgresql_include=["event_id"])
+    return Index(
+        f"event_index_by_{column.removesuffix('_id')}",
+        "day",
+        column,
+        "time_ns",
+        sqlite_where=where,
+        postgresql_where=where,
+        postgresql_include=["event_id"],  # SQLite appends its row id itself
+    )
 
 
 def table_of(model: type[SQLModel]) -> Table:
@@ -112,6 +119,7 @@ class SourceRow(SQLModel, table=True):
     stop_ns: int | None = _ns("runs opened before end after their page")
     deleted_ns: int | None = _ns("deleted then; its events stay")
     due_ns: int | None = _ns("runs are due since then; if null, since created_ns")
+    token_expires_ns: int | None = _ns("when the token says that it expires")
     lag_after: str | None = Field(default=None, description="how late an API may be; see `alert_thresholds.lag_ns`")
     processing_rules: str = Field(
         default="{}",
@@ -119,6 +127,23 @@ class SourceRow(SQLModel, table=True):
         sa_column_kwargs={"server_default": "{}"},
         description="JSON map: see `blocks.siem.privacy.processing`",
     )
+
+
+class StateSpanRow(SQLModel, table=True):
+    """Runs of a source in a row that ended in one state (see `state_spans`)."""
+
+    __tablename__ = "state_spans"
+    __table_args__ = (Index("state_spans_of_source", "source_id", "end_ns"), {"sqlite_autoincrement": True})
+
+    id: int | None = Field(default=None, sa_column=_id())
+    source_id: str
+    start_ns: int = Field(sa_type=BigInteger, description="the end of the first run")
+    end_ns: int = Field(sa_type=BigInteger, description="the end of the last run")
+    state: str
+    message: str = Field(sa_type=Text, description="of the last run")
+    runs: int = Field(sa_type=BigInteger)
+    first_run_id: str
+    last_run_id: str
 
 
 class StreamRow(ClaimColumns, FailureColumns, table=True):
@@ -489,6 +514,7 @@ class EventIndexRow(SQLModel, table=True):
     event_id: int = Field(primary_key=True, sa_type=_ID, sa_column_kwargs=_GIVEN)
     stream_id: int = Field(sa_type=Integer)
     time_ns: int = Field(sa_type=BigInteger)
+    day: int = Field(sa_type=Integer, description="of time_ns, since 1970 in UTC")
     late_s: int = Field(sa_type=Integer, description="seconds from the event's time to its receipt; may be negative")
     failed: bool | None = Field(default=None, sa_type=Boolean, description="of a sign-in attempt")
     user_id: int | None = _value("who did it: target_user, user or actor")
@@ -514,6 +540,7 @@ class IndexValueRow(SQLModel, table=True):
     id: int | None = Field(default=None, sa_column=Column("id", Integer, Identity(), primary_key=True))
     kind: int = Field(sa_type=SmallInteger, description="see `search.members.Kind`")
     value: str = Field(sa_type=Text)
+    day: int = Field(sa_type=Integer, description="of the newest event that had it when it was indexed")
 
 
 class UserNameRow(SQLModel, table=True):
@@ -546,3 +573,16 @@ class IndexStateRow(SQLModel, table=True):
     indexed_ns: int | None = _ns("when it last added events")
     error: str | None = Field(default=None, sa_type=Text)
     error_ns: int | None = _ns("when the error was last seen; null if there is none")
+
+
+class NameRow(SQLModel, table=True):
+    """The name of an object, from a file that a person imported (see `names`)."""
+
+    __tablename__ = "names"
+
+    uuid: str = Field(primary_key=True, sa_type=Text)
+    kind: str = Field(description="vault, item, user, group, …; see `blocks.config.name_file`")
+    name: str = Field(sa_type=Text)
+    vault_uuid: str | None = Field(default=None, sa_type=Text, description="of an item")
+    email: str | None = Field(default=None, sa_type=Text, description="of a user")
+    imported_ns: int = Field(sa_type=BigInteger)

@@ -9,8 +9,8 @@ from blocks.errors import SourceError
 from blocks.liveness import RUNS, Judgement
 from blocks.store import run_signs
 from blocks.store.engine import open_engine, sqlite_path
+from deployments import up_health
 from deployments.checks.finding import Finding, failed, not_checked, ok
-from deployments.one_machine import up_health
 
 STEP = "runs"
 _TERMINAL = "`up` restarts it if that can help. If the trouble stays, check the terminal of `up`, or restart it."

@@ -15,7 +15,7 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.siem.configuration import holds_siems
 from blocks.store import fields, schema
 from blocks.store.engine import open_engine
-from deployments.commands.support import deferred
+from deployments import deferred
 from deployments.commands.support.options import Json
 from deployments.commands.support.progress import gather_with_bar
 from deployments.commands.support.siem_documents import apply_siems

@@ -17,7 +17,7 @@ from blocks.events_api import rate_limit
 from blocks.events_api.models import Api
 from blocks.events_api.rate_limit import DOCUMENTED
 from blocks.store import source_status
-from deployments.commands.support import deferred
+from deployments import deferred
 from deployments.commands.support.job_progress import run_job
 from deployments.commands.support.options import Apis, Json, Name
 from deployments.commands.support.usage import usage_error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from blocks.errors import SourceError
 from blocks.store import source_status
-from deployments.commands.support import deferred
+from deployments import deferred
 from deployments.commands.support.local_run import (
     CTRL_C_SECONDS,
     exit_code_of,

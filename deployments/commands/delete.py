@@ -9,7 +9,7 @@ import typer
 
 from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
-from deployments.commands.support import deferred
+from deployments import deferred
 from deployments.commands.support.options import Json, Name, Yes
 from deployments.prefect_session import prefect_session
 from deployments.terminal_output import ERROR, print_json, print_line, print_note, printable

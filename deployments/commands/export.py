@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from blocks.config.source_file import to_json
-from deployments.commands.support import deferred
+from deployments import deferred
 from deployments.commands.support.options import Name, Output
 from deployments.commands.support.output_file import output_file
 from deployments.prefect_session import prefect_session

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import prune, source_status
-from deployments.commands.support import deferred
+from deployments import deferred
 from deployments.commands.support.options import Json, OneSource, Yes
 from deployments.commands.support.progress import progress_bar
 from deployments.commands.support.usage import usage_error

@@ -10,7 +10,7 @@ from blocks import clock
 from blocks.durations import parse_last
 from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.models import Api
-from deployments.commands.support import deferred
+from deployments import deferred
 from deployments.commands.support.job_progress import run_job
 from deployments.commands.support.options import Apis, Json, Name
 from deployments.commands.support.usage import usage_error

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from deployments.commands.support import deferred
+from deployments import deferred
 from deployments.commands.support.options import Json
 from deployments.commands.support.run_notes import FINISHING_PAGE
 from deployments.prefect_session import prefect_session

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from deployments import deferred
 from deployments.commands import collect
-from deployments.commands.support import deferred
 from deployments.commands.support.options import Json, Name
 from deployments.commands.support.run_notes import FINISHING_PAGE, note_after_start
 from deployments.prefect_session import prefect_session

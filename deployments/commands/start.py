@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployments.commands.support import deferred
+from deployments import deferred
 from deployments.commands.support.options import Json, Name
 from deployments.prefect_session import prefect_session
 from deployments.terminal_output import print_json, print_line, print_note, printable

@@ -15,13 +15,13 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.store import fields, source_status
 from blocks.store.forwarding import forward_status
 from blocks.store.source_health import health, health_since_ns, judged_sources
+from deployments import up_health
 from deployments.commands.support import overview
 from deployments.commands.support.options import Json, OneSource
 from deployments.commands.support.pair_view import pair_as_json, summary_line
 from deployments.commands.support.retries import retry_line
 from deployments.commands.support.stream_table import new_table, stream_as_json, stream_table
 from deployments.commands.support.usage import invalid_value
-from deployments.one_machine import up_health
 from deployments.terminal_output import (
     format_age,
     format_minute,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from blocks.store.fields import DroppedField
     from blocks.store.forwarding.forward_status import PairStatus
     from blocks.store.source_status import EventCounts, OpenCondition, SourceStatus, UnfinishedBackfill
-    from deployments.one_machine.up_health import Trouble
+    from deployments.up_health import Trouble
 
 FORMATS = ("table", "json", "prometheus")
 FAILED = frozenset({"in error", "not running"})

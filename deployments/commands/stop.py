@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from blocks.command_line import command_line
-from deployments.commands.support import deferred
+from deployments import deferred
 from deployments.commands.support.options import Json, Name
 from deployments.commands.support.run_notes import FINISHING_PAGE
 from deployments.prefect_session import prefect_session

@@ -9,7 +9,7 @@ import typer
 
 from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
-from deployments.commands.support import deferred
+from deployments import deferred
 from deployments.commands.support.options import Json, Name
 from deployments.commands.support.run_notes import note_after_start
 from deployments.entry_point import token_from_environment

@@ -19,7 +19,7 @@ from deployments.bounded_call import BoundedCall
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
-    from deployments.one_machine.up_health import UpHealth
+    from deployments.up_health import UpHealth
 
 NAME = "HEARTBEAT_URL"
 EVERY_SECONDS = 55.0

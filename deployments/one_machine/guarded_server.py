@@ -18,7 +18,9 @@ from prefect.settings import get_current_settings
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
-from deployments.one_machine import health_pages, ui_copy, up_health
+from deployments import up_health
+from deployments.one_machine import health_pages, ui_copy
+from deployments.one_machine.console_front import ConsoleFront
 from deployments.one_machine.guard import guard_app
 from deployments.one_machine.health_pages import HealthPages
 from deployments.prefect_api import database, server_secrets
@@ -30,16 +32,18 @@ SQLITE_BUSY_MILLISECONDS = 5000
 ORIGINS = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"
 
 
-def create_app() -> ASGIApp:
-    """Prefect's server as the environment configures it, with its services, behind the guard."""
+def create_app(*, with_console: bool = False) -> ASGIApp:
+    """Prefect's server as the environment configures it, with its services and the console, behind the guard."""
     server_secrets.hold_secrets()
     _shorten_waits_of_sqlite()
     _use_local_collections()
     _leave_out_second_ui()
-    app = server.create_app(final=True)
+    app: ASGIApp = server.create_app(final=True)
     ui_copy.complete(Path(os.environ["PREFECT_SERVER_UI_STATIC_DIRECTORY"]))
-    origins = os.environ[ORIGINS].split(",")
-    auth = health_pages.metrics_auth(origins, os.environ.get("PREFECT_SERVER_API_AUTH_STRING"))
+    origins, auth_string = os.environ[ORIGINS].split(","), os.environ["PREFECT_SERVER_API_AUTH_STRING"]
+    auth = health_pages.metrics_auth(origins, auth_string)
+    if with_console:
+        app = ConsoleFront(app, auth_string, origins)
     return guard_app(HealthPages(app, up_health.path(), auth=auth), origins)
 
 
@@ -80,6 +84,7 @@ def main() -> None:
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--log-level")
+    parser.add_argument("--console", action="store_true")
     options = parser.parse_args()
     with database.keep_alive():  # until this process ends, however the process that started it ends
         _serve(options)
@@ -88,7 +93,7 @@ def main() -> None:
 def _serve(options: argparse.Namespace) -> None:
     settings = get_current_settings().server
     uvicorn.run(
-        create_app(),
+        create_app(with_console=options.console),
         host=options.host,
         port=options.port,
         timeout_keep_alive=settings.api.keepalive_timeout,

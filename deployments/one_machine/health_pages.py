@@ -17,8 +17,8 @@ import msgspec
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 
-from deployments.one_machine import up_health
-from deployments.one_machine.up_health import NOT_WATCHED
+from deployments import up_health
+from deployments.up_health import NOT_WATCHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from deployments.one_machine.up_health import UpHealth
+    from deployments.up_health import UpHealth
 
 METRICS_SECONDS = 8.0
 """Prometheus waits for 10 s by default."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from blocks.store.forwarding.forward_status import PairStatus, PositionStatus
     from blocks.store.source_status import SourceStatus, StreamStatus
-    from deployments.one_machine.up_health import UpHealth
+    from deployments.up_health import UpHealth
 
     Value = Callable[[StreamStatus], float | None]
     Measure = Callable[[PositionStatus], float | None]

@@ -28,7 +28,7 @@ from deployments.prefect_api import local_files
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from deployments.one_machine.up_health import Trouble, UpHealth
+    from deployments.up_health import Trouble, UpHealth
 
 REFRESH_SECONDS = 600.0
 RETRY_SECONDS = 60.0

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from blocks import python_process, settings
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from deployments.bounded_call import BoundedCall, call_until
+from deployments.console.passwords import Passwords
 from deployments.one_machine import planned_runs, watchdog_setup, worker_runs
 from deployments.one_machine.dead_mans_switch import DeadMansSwitch
 from deployments.one_machine.processes import Child
@@ -217,8 +218,10 @@ class Machine:
         self._watchdog.start()
         self._systemd.ready()
         up_lock.announce(_api_url())
-        self._say(f"Prefect is up at {self._at.public_url or self._at.origin}")
-        self._say(f"Log in with {server_secrets.load_secrets().auth_string}")
+        secrets = server_secrets.load_secrets()
+        self._say(f"Open {self._at.public_url or self._at.origin} (the console, and Prefect's pages)")
+        self._say(f"Log in with {secrets.auth_string}")
+        self._say(f"Viewers, who change nothing: viewer:{Passwords.derived(secrets.api_password).viewer}")
         self._say("Stop with Ctrl-C.")
 
     def _keep_running(self, child: Child) -> None:
@@ -265,7 +268,7 @@ class Machine:
             self._settling.start()
 
     def _server_child(self) -> Child:
-        arguments = ["--host", self._at.host, "--port", str(settings.port())]
+        arguments = ["--host", self._at.host, "--port", str(settings.port()), "--console"]
         environment = {**os.environ, **database.environment()}
         return Child(
             SERVER, arguments, environment, self._server_log.write, module="deployments.one_machine.guarded_server"

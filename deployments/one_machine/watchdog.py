@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from blocks import clock as wall_clock
 from blocks.errors import SourceError
+from deployments import up_health
 from deployments.bounded_call import BoundedCall
-from deployments.one_machine import up_health
 from deployments.one_machine.probes import ProbeError, RunActivity
-from deployments.one_machine.up_health import Trouble, UpHealth
+from deployments.up_health import Trouble, UpHealth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

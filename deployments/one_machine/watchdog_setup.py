@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deployments.one_machine import notifier, up_health
+from deployments import up_health
+from deployments.one_machine import notifier
 from deployments.one_machine.probes import Probes, probe_runs, server_probe, worker_probe
 from deployments.one_machine.watchdog import Watchdog
 

@@ -20,6 +20,7 @@ from blocks.errors import (
     TokenError,
 )
 from blocks.events_api.models import Api
+from blocks.events_api.token import read_claims
 from blocks.prefect_names import block_name
 from blocks.source import OnePasswordSource
 from blocks.store import schema
@@ -34,6 +35,8 @@ _opening = threading.Lock()
 _of_source: dict[str, Engine] = {}
 _ids: dict[str, str] = {}
 _shared: dict[str, tuple[float, OnePasswordSource]] = {}
+YEAR_2200 = 7_258_118_400
+"""In seconds since 1970. A later time of a token counts as none."""
 SHARED_SECONDS = 60.0
 """How long the steps of a run share the block that its first step has loaded."""
 
@@ -175,8 +178,17 @@ def source_record(source: OnePasswordSource) -> SourceRecord:
         collect_from=source.collect_from,
         fingerprint=source.fingerprint(),
         lag_after=source.lag_after or None,
+        token_expires_ns=_expiry_ns(source.credentials.api_token.get_secret_value()),
         processing_rules=source.processing_rules(),
     )
+
+
+def _expiry_ns(token: str) -> int | None:
+    """When the token says that it expires, in ns since 1970; None where it does not say."""
+    claims = read_claims(token)
+    if claims is None or claims.expires_at is None or not 0 < claims.expires_at < YEAR_2200:
+        return None
+    return int(claims.expires_at * 1e9)
 
 
 def _unknown(name: str) -> ThirdPartyConfigError:

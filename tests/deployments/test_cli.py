@@ -310,7 +310,9 @@ def test_each_command_has_its_file_and_each_file_its_command() -> None:
         return {
             path
             for entry in entries
-            for path in (paths(entry.entries, f"{entry.name}/") if entry.entries else {f"{above}{entry.name}.py"})
+            for path in (
+                paths(entry.entries, f"{entry.name}/") if entry.entries else {f"{above}{entry.module or entry.name}.py"}
+            )
         }
 
     root = Path(cli.__file__).parent / "commands"

@@ -9,7 +9,7 @@ import typer
 
 from blocks.errors import ThirdPartyConfigError
 from blocks.siem.configuration import KINDS
-from deployments.commands.support import deferred
+from deployments import deferred
 from deployments.commands.support.options import From, Json, Siem, parse_time_option
 from deployments.commands.support.siem_documents import apply_document, print_applied, warn_of_known_pairs
 from deployments.prefect_session import prefect_session

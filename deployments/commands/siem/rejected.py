@@ -9,7 +9,7 @@ import typer
 from blocks.command_line import command_line
 from blocks.store import source_status
 from blocks.store.forwarding import forward_status
-from deployments.commands.support import deferred
+from deployments import deferred
 from deployments.commands.support.options import Json, OfSource, Siem, Yes
 from deployments.terminal_output import (
     confirm,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from blocks.errors import ThirdPartyConfigError
-from deployments.commands.support import deferred
+from deployments import deferred
 from deployments.commands.support.options import From, Json, OfSource, Siem, Yes, parse_time_option
 from deployments.prefect_session import prefect_session
 from deployments.terminal_output import confirm, print_json, print_line, printable

@@ -9,7 +9,7 @@ from rich.text import Text
 from blocks.errors import SourceError
 from blocks.store import source_status
 from blocks.store.forwarding import forward_status
-from deployments.commands.support import deferred
+from deployments import deferred
 from deployments.commands.support.local_run import (
     CTRL_C_SECONDS,
     exit_code_of,

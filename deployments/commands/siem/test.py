@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from blocks.errors import SourceError
-from deployments.commands.support import deferred
+from deployments import deferred
 from deployments.commands.support.options import Json, OfSource, Siem
 from deployments.exit_codes import DONE, IN_ERROR
 from deployments.prefect_session import prefect_session

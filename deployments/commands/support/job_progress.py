@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from blocks.errors import ThirdPartyConfigError
-from deployments.commands.support import deferred
+from deployments import deferred
 from deployments.commands.support.local_run import (
     CTRL_C_SECONDS,
     exit_code_of,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from deployments.commands.support import deferred
+from deployments import deferred
 from deployments.commands.support.usage import unknown_source
 from deployments.exit_codes import DONE, IN_ERROR, INTERRUPTED, SKIPPED
 from deployments.prefect_session import stop_temporary

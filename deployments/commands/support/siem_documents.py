@@ -10,7 +10,7 @@ import typer
 
 from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
-from deployments.commands.support import deferred
+from deployments import deferred
 from deployments.commands.support.progress import gather_with_bar
 from deployments.prefect_session import prefect_session
 from deployments.terminal_output import print_json, print_line, print_note, print_warning, printable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deployments.commands.support import deferred
+from deployments import deferred
 from deployments.prefect_session import prefect_session
 from deployments.terminal_output import print_json, print_line, printable
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SOURCE_ID = "a" * 32
 BEFORE = "0011"
-NEW = {"event_index", "index_values", "user_names", "index_positions", "index_state"}
+NEW = {"state_spans", "event_index", "index_values", "user_names", "index_positions", "index_state", "names"}
 """Tables that later versions added; they begin empty."""
 TABLES = {
     "forwards": "pairs",

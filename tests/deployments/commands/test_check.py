@@ -29,13 +29,12 @@ from blocks.health import WARNING, Condition
 from blocks.prefect_names import deployment_name
 from blocks.store import health, schema, sources, streams
 from blocks.store.engine import open_engine
-from deployments import cli
+from deployments import cli, up_health
 from deployments.bounded_call import StartedCall, call_within
 from deployments.checks import collection, network, server, storage
 from deployments.checks.finding import Finding, ok
 from deployments.checks.runs import check_runs
 from deployments.commands import check as command
-from deployments.one_machine import up_health
 from deployments.prefect_api.server_access import PrefectAccess
 from deployments.sandbox.process import running_sandbox
 

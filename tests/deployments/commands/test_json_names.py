@@ -34,6 +34,8 @@ READING = (
     ("coverage", "1Pass", "--hours"),
     ("events", "1Pass"),
     ("fields", "list"),
+    ("names", "list"),
+    ("names", "remove", "x"),
     ("fields", "add", "team"),
     ("prune", "--older-than", "400d", "--dry-run"),
     ("verify", "1Pass"),

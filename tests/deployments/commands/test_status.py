@@ -27,9 +27,8 @@ from blocks.store.backfill import jobs, windows
 from blocks.store.backfill.jobs import BACKFILL, RECONCILE, JobRequest
 from blocks.store.engine import open_engine
 from blocks.store.forwarding import positions
-from deployments import cli
+from deployments import cli, up_health
 from deployments.commands.status import sparkline
-from deployments.one_machine import up_health
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

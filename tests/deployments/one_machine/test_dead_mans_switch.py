@@ -11,7 +11,7 @@ from support.raw_server import listening
 
 from blocks.errors import ThirdPartyConfigError
 from deployments.one_machine.dead_mans_switch import DeadMansSwitch
-from deployments.one_machine.up_health import UpHealth
+from deployments.up_health import UpHealth
 
 if TYPE_CHECKING:
     import socket

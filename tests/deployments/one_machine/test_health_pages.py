@@ -16,10 +16,11 @@ from starlette.responses import PlainTextResponse
 from support.values import SOURCE
 
 from blocks.store import sources
-from deployments.one_machine import health_pages, up_health
+from deployments import up_health
+from deployments.one_machine import health_pages
 from deployments.one_machine.guard import guard_app
 from deployments.one_machine.health_pages import HealthPages, metrics_auth
-from deployments.one_machine.up_health import Trouble, UpHealth
+from deployments.up_health import Trouble, UpHealth
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,7 +22,7 @@ from deployments.one_machine.notifier import (
     child_environment,
     send_by_child,
 )
-from deployments.one_machine.up_health import Trouble, UpHealth
+from deployments.up_health import Trouble, UpHealth
 
 if TYPE_CHECKING:
     from support.one_machine import RunningUp

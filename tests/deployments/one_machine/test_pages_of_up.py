@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from deployments.one_machine import up_health
+from deployments import up_health
 
 if TYPE_CHECKING:
     from support.one_machine import RunningUp

@@ -179,7 +179,7 @@ def test_the_server_listens_on_loopback_alone(running_up: RunningUp) -> None:
 
 @pytest.mark.prefect
 def test_it_tells_where_it_is_and_how_to_log_in(running_up: RunningUp) -> None:
-    assert f"Prefect is up at http://127.0.0.1:{running_up.port}" in running_up.output
+    assert f"Open http://127.0.0.1:{running_up.port}" in running_up.output
     assert "Log in with " + ":".join(running_up.auth) in running_up.output
 
 

@@ -14,7 +14,8 @@ from support.one_machine import wait_until
 from support.raw_server import listening
 
 from blocks.errors import FirstPartyGenericError
-from deployments.one_machine import up_health, watchdog
+from deployments import up_health
+from deployments.one_machine import watchdog
 from deployments.one_machine.probes import ProbeError, Probes, RunActivity, server_probe, worker_probe
 from deployments.one_machine.watchdog import ClockReading, ClockSetBack, Event, Restart, TerminalLine, Watchdog
 

@@ -18,6 +18,7 @@ def upgrade() -> None:
         sa.Column("event_id", ID, primary_key=True, autoincrement=False),
         sa.Column("stream_id", sa.Integer(), nullable=False),
         sa.Column("time_ns", sa.BigInteger(), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
         sa.Column("late_s", sa.Integer(), nullable=False),
         sa.Column("failed", sa.Boolean()),
         *(sa.Column(f"{member}_id", sa.Integer()) for member in MEMBERS),
@@ -28,7 +29,7 @@ def upgrade() -> None:
         op.create_index(
             f"event_index_by_{member}",
             "event_index",
-            [f"{member}_id", "time_ns"],
+            ["day", f"{member}_id", "time_ns"],
             sqlite_where=where,
             postgresql_where=where,
             postgresql_include=["event_id"],
@@ -38,6 +39,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), sa.Identity(), primary_key=True),
         sa.Column("kind", sa.SmallInteger(), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
         sa.UniqueConstraint("kind", "value"),
         sqlite_autoincrement=True,
     )

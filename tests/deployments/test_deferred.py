@@ -7,7 +7,7 @@ import inspect
 
 import pytest
 
-from deployments.commands.support import deferred
+from deployments import deferred
 
 
 def _typed() -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""The commands of `onepassword-source names`, one file each."""

@@ -1,0 +1,43 @@
+"""The console as an ASGI application. Its paths begin with `/console`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.responses import RedirectResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from deployments.console.context import Console
+from deployments.console.gate import Gate
+from deployments.console.headers import SecurityHeaders
+from deployments.console.pages import actions, login, source, sources
+from deployments.console.view import PREFIX
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import ASGIApp
+
+    from deployments.console.settings import ConsoleSettings
+
+STATIC = Path(__file__).parent / "static"
+PAGES = (sources, source, actions)
+"""Modules of pages. Each has `ROUTES`."""
+
+
+def create_app(settings: ConsoleSettings) -> ASGIApp:
+    """The console with its pages, behind its login. It opens the store when a page needs it."""
+    routes = [
+        *login.ROUTES,
+        Mount("/static", StaticFiles(directory=STATIC)),
+        *(route for pages in PAGES for route in pages.ROUTES),
+    ]
+    app = Starlette(routes=[Route("/", _to_console), Route(PREFIX, _to_console), Mount(PREFIX, routes=routes)])
+    app.state.console = Console(settings)
+    return SecurityHeaders(Gate(app, settings))
+
+
+async def _to_console(_: Request) -> RedirectResponse:
+    return RedirectResponse(f"{PREFIX}/")

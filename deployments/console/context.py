@@ -1,0 +1,23 @@
+"""What all pages of a console share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from deployments.console.coverage_strips import CoverageStrips
+from deployments.console.jobs import Jobs
+from deployments.console.stores import Stores
+
+if TYPE_CHECKING:
+    from deployments.console.settings import ConsoleSettings
+
+
+@dataclass(frozen=True)
+class Console:
+    """The settings, the store, and what operators have started."""
+
+    settings: ConsoleSettings
+    stores: Stores = field(default_factory=Stores)
+    jobs: Jobs = field(default_factory=Jobs)
+    strips: CoverageStrips = field(default_factory=CoverageStrips)

@@ -1,0 +1,60 @@
+"""The first page: a row for each source."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from starlette.routing import Route
+
+from deployments import up_health
+from deployments.console.source_rows import ORDER, source_rows
+from deployments.console.view import page
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+    from deployments.console.source_rows import SourceRow
+    from deployments.console.view import View
+
+STRIPS_MAX = 50
+"""Strips of one request. The page requests the others in further ones."""
+
+
+def sources(view: View) -> Response:
+    """All sources, or those of `?health=` and `?q=`."""
+    rows = source_rows(view.engine, with_deleted=view.query("health") == "deleted")
+    counts = Counter(row.health for row in rows)
+    shown = [row for row in rows if _is_wanted(row, view.query("health"), view.query("q"))]
+    return view.render(
+        "sources.html",
+        rows=shown,
+        counts=[(word, counts[word]) for word in ORDER if counts[word]],
+        total=len(rows),
+        wanted=view.query("health"),
+        search=view.query("q"),
+        troubles=[one for one in up_health.troubles_now() if one.what != "runs"],
+    )
+
+
+def strips(view: View) -> Response:
+    """The coverage strips of the sources `?ids=a,b`, as rows of a fragment."""
+    ids = view.query("ids").split(",")[:STRIPS_MAX]
+    named = {row.source.id: row.source.name for row in source_rows(view.engine)}
+    found = [
+        (source_id, view.console.strips.strip(view.engine, source_id, named[source_id]))
+        for source_id in ids
+        if source_id in named
+    ]
+    return view.render("strips.html", strips=found)
+
+
+def _is_wanted(row: SourceRow, health: str, search: str) -> bool:
+    if health and row.health != health:
+        return False
+    words = search.casefold().split()
+    text = " ".join([row.source.name, row.source.base_url, row.source.account_uuid or ""]).casefold()
+    return all(word in text for word in words)
+
+
+ROUTES = [Route("/", page(sources)), Route("/strips", page(strips))]

@@ -1,0 +1,26 @@
+"""What the console is started with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from deployments.console.passwords import Passwords
+from deployments.console.sessions import LoginDelay, Sessions
+
+
+@dataclass(frozen=True)
+class ConsoleSettings:
+    """`can_act`: a Prefect API is configured, so operators can act. `https_hosts`: hosts that a TLS proxy serves."""
+
+    passwords: Passwords
+    can_act: bool
+    https_hosts: frozenset[str] = frozenset()
+    sessions: Sessions = field(init=False)
+    delay: LoginDelay = field(default_factory=LoginDelay)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sessions", Sessions(self.passwords))
+
+    def is_secure(self, scheme: str, host: str) -> bool:
+        """Whether the browser reaches this host over TLS, so that cookies get `Secure`."""
+        return scheme == "https" or host in self.https_hosts

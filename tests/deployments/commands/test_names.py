@@ -1,0 +1,84 @@
+"""`names`, as a person types it."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.command_calls import CommandCalls
+
+from blocks.config import name_file
+from deployments import cli
+
+VAULTS = [{"id": "v1", "name": "Payroll", "content_version": 1}, {"id": "v2", "name": "\x1b[2JOps", "items": 3}]
+ITEMS = [{"id": "i1", "title": "Bank", "category": "LOGIN", "vault": {"id": "v1", "name": "Payroll"}}]
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandCalls:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{tmp_path / 'events.db'}")
+    monkeypatch.chdir(tmp_path)
+    Path("vaults.json").write_text(json.dumps(VAULTS))
+    Path("items.json").write_text(json.dumps(ITEMS))
+    return CommandCalls(capsys)
+
+
+def test_names_are_imported_listed_and_removed(call: CommandCalls) -> None:
+    assert call("names", "import", "vaults.json") == "2 vaults: 2 added, 0 changed, 0 kept.\n"
+    assert "personal data" in call.err
+    assert call("names", "import", "items.json") == "1 item: 1 added, 0 changed, 0 kept.\n"
+    shown = call("names", "list", "BANK").splitlines()
+    assert shown[0].split() == ["name", "kind", "uuid", "vault"]
+    assert [line.split() for line in shown[1:]] == [["Bank", "item", "i1", "v1"]]
+    assert "\x1b" not in call("names", "list")
+    assert call("names", "remove", "v1") == "1 name removed.\n"
+    assert call("names", "remove", "--all", "--yes") == "2 names removed.\n"
+    assert call("names", "list") == ""
+    assert "No names are imported" in call.err
+
+
+def test_standard_input_and_json(call: CommandCalls, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = io.BytesIO(json.dumps([*VAULTS, {"id": "v3", "name": ""}]).encode())
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(data))
+    assert call.json("names", "import", "-") == {"added": 2, "changed": 0, "kept": 0, "unnamed": 1}
+    listed = {one["uuid"]: one for one in call.json("names", "list")}
+    assert listed["v1"] == {**listed["v2"], "uuid": "v1", "name": "Payroll"}
+    assert listed["v1"]["kind"] == "vault"
+    assert call.json("names", "remove", "v1", "v9") == {"removed": 1}
+
+
+def test_the_kind_can_be_named(call: CommandCalls) -> None:
+    Path("groups.json").write_text('[{"id": "g1", "name": "Owners"}]')
+    assert call("names", "import", "groups.json", "--kind", "group").startswith("1 group: 1 added")
+    assert "Did you mean group?" in call("names", "import", "groups.json", "--kind", "grop", code=cli.WRONG_USE)
+
+
+def test_nothing_is_stored_from_a_file_with_a_problem(call: CommandCalls, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("bad.csv").write_text("uuid,kind,name\na,vault,x\nb,moon,y\n")
+    assert 'line 3: the kind of "b" is "moon"' in call("names", "import", "bad.csv", code=cli.WRONG_USE)
+    assert "none.csv: the file cannot be read" in call("names", "import", "none.csv", code=cli.WRONG_USE)
+    monkeypatch.setattr(name_file, "FILE_MAX", 10)
+    assert "vaults.json: it is larger than" in call("names", "import", "vaults.json", code=cli.WRONG_USE)
+    assert not Path("events.db").exists()
+
+
+def test_removing_is_confirmed_and_never_a_guess(call: CommandCalls) -> None:
+    call("names", "import", "vaults.json")
+    assert "Give either --all or the ids" in call("names", "remove", code=cli.WRONG_USE)
+    assert "Give either --all or the ids" in call("names", "remove", "v1", "--all", code=cli.WRONG_USE)
+    assert "Nothing was removed" in call("names", "remove", "--all", code=cli.WRONG_USE)
+    assert len(call.json("names", "list")) == 2
+
+
+def test_names_need_no_prefect(call: CommandCalls, tmp_path: Path) -> None:
+    code = (
+        "import sys; from deployments import cli; cli.main(['names', 'import', 'vaults.json']);"
+        "cli.main(['names', 'list']);"
+        "sys.exit(any(name.partition('.')[0] == 'prefect' for name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
