@@ -10,24 +10,24 @@ if TYPE_CHECKING:
     from support.forwarding import Pair
 
 
-def test_refused_events_are_listed_with_their_bodies_page_by_page(pair: Pair) -> None:
-    turned = pair.rejects(1, 4, 6)
-    first = rejected_events.list_page(pair.engine, pair.known.id, size=2)
-    second = rejected_events.list_page(pair.engine, pair.known.id, first[-1], size=2)
-    assert [one.event_id for one in [*first, *second]] == turned
-    assert rejected_events.list_page(pair.engine, pair.known.id, second[-1]) == []
+def test_rejected_events_are_listed_with_their_bodies_page_by_page(pair: Pair) -> None:
+    rejected = pair.rejects(1, 4, 6)
+    first = rejected_events.list_page(pair.engine, pair.record.id, size=2)
+    second = rejected_events.list_page(pair.engine, pair.record.id, first[-1], size=2)
+    assert [one.event_id for one in [*first, *second]] == rejected
+    assert rejected_events.list_page(pair.engine, pair.record.id, second[-1]) == []
     assert [(one.uuid, one.api, one.code, one.answer) for one in second] == [("audit-000006", "audit", "400", "no 6")]
     assert '"uuid": "audit-000006"' in str(second[0].body)
-    pair.filled.change(f"DELETE FROM events WHERE id = {turned[2]}")
-    assert rejected_events.list_page(pair.engine, pair.known.id, first[-1])[0].body is None
+    pair.filled.change(f"DELETE FROM events WHERE id = {rejected[2]}")
+    assert rejected_events.list_page(pair.engine, pair.record.id, first[-1])[0].body is None
 
 
 def test_what_is_discarded_is_sent_no_more(pair: Pair) -> None:
     pair.rejects(0, 1)
-    assert replay.resend_rejected(pair.engine, pair.known) == 2
-    assert rejected_events.discard(pair.engine, pair.known) == 2
-    assert rejected_events.list_page(pair.engine, pair.known.id) == []
+    assert replay.resend_rejected(pair.engine, pair.record) == 2
+    assert rejected_events.discard(pair.engine, pair.record) == 2
+    assert rejected_events.list_page(pair.engine, pair.record.id) == []
     assert list(replay.marked_batches(pair.engine, pair.claim(), 9)) == []
-    assert pair.told() == [("EventsRejected", "Warning", "UnHealthy"), ("Recovered", "Warning", "Healthy")]
+    assert pair.health_events() == [("EventsRejected", "Warning", "UnHealthy"), ("Recovered", "Warning", "Healthy")]
     assert pair.filled.ask("SELECT max(rejected) FROM positions") == [(0,)]
     assert pair.actions()[-2:] == ["siem replay", "siem discard"]
