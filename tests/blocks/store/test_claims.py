@@ -19,6 +19,7 @@ from blocks import clock, process_identity
 from blocks.errors import ClaimLostError
 from blocks.store import claims, source_status, streams
 from blocks.store.backfill import jobs
+from blocks.store.claim_expiry import CLAIM_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,7 +118,7 @@ def test_who_is_elsewhere_is_left_to_expiry(
     elsewhere = replace(process_identity.own(), **{member: "another"}, pid=_free_pid())
     rewritten(engine, kind, elsewhere.as_text())
     assert not is_replaced(engine, kind, rows)
-    expired_ns = clock.now_ns() + claims.LEASE_NS + 10**9
+    expired_ns = clock.now_ns() + CLAIM_NS + 10**9
     monkeypatch.setattr(clock, "now_ns", lambda: expired_ns)
     assert is_replaced(engine, kind, rows)
 

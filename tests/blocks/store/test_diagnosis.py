@@ -46,7 +46,7 @@ def change(url: str, *statements: str) -> None:
 def test_a_good_store(store_url: str) -> None:
     found = diagnosis.inspect(store_url)
     assert (found.version, found.refusal, found.busy, found.damage) == (schema.HEAD, "", False, "")
-    assert found.looked
+    assert found.checked
 
 
 def test_the_sources_in_it(store_url: str, source: SourceRecord) -> None:
@@ -117,7 +117,7 @@ def test_a_large_store_is_looked_at_in_part(file: Path, monkeypatch: pytest.Monk
     found = diagnosis.inspect(f"sqlite:///{file}")
     assert time.monotonic() - before < 5
     assert (found.damage, found.version) == ("", schema.HEAD)
-    assert "the newest 1,000 events read" in found.looked
+    assert "the newest 1,000 events read" in found.checked
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from blocks import clock
 from blocks.errors import ClaimLostError, ThirdPartyConfigError
 from blocks.events_api.models import Api, Event, InvalidItem, Page
 from blocks.health import ERROR, Condition
-from blocks.store import claims, health, lifecycle, pages, source_status, sources, streams
+from blocks.store import health, lifecycle, pages, source_status, sources, streams
+from blocks.store.claim_expiry import CLAIM_NS
 from blocks.store.engine import is_sqlite, writing
 from blocks.store.forwarding import positions
 
@@ -80,7 +81,7 @@ def test_a_claim_that_has_lapsed_holds_nobody_up(
     engine: Engine, claim: streams.StreamClaim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_ns = clock.now_ns()
-    monkeypatch.setattr(clock, "now_ns", lambda: now_ns + claims.LEASE_NS + 10**9)
+    monkeypatch.setattr(clock, "now_ns", lambda: now_ns + CLAIM_NS + 10**9)
     assert not streams.are_claimed(engine, SOURCE.id)
 
 

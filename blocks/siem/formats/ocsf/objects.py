@@ -167,8 +167,8 @@ def _system(name: str, version: str | None) -> OperatingSystem:
     return OperatingSystem(name, type_id, caption, version)
 
 
-def session(found: body.Session) -> OcsfSession | None:
-    uid, created = found.uuid or None, to_milliseconds(found.login_time)
+def session(raw: body.Session) -> OcsfSession | None:
+    uid, created = raw.uuid or None, to_milliseconds(raw.login_time)
     return None if uid is None and created is None else OcsfSession(uid, created)
 
 

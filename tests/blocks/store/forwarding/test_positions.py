@@ -11,7 +11,7 @@ from support.values import SOURCE
 from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError, ThirdPartyGenericError, UnexpectedError
 from blocks.events_api.models import Api
 from blocks.store import health
-from blocks.store.claims import LEASE_NS
+from blocks.store.claim_expiry import CLAIM_NS
 from blocks.store.forwarding import forward_pairs, forward_status, positions, replay
 from blocks.store.forwarding.positions import (
     BatchOutcome,
@@ -64,7 +64,7 @@ def test_a_new_pair_begins_before_the_first_event(pair: Pair) -> None:
 def test_one_run_has_it_until_its_claim_lapses(pair: Pair, moving: MovingClock) -> None:
     claim = pair.claim()
     assert acquire(pair.engine, pair.view(), "run-2") is None
-    moving.advance(LEASE_NS / 1e9 + 1)
+    moving.advance(CLAIM_NS / 1e9 + 1)
     other = acquire(pair.engine, pair.view(), "run-2")
     assert other
     for write in (
@@ -92,7 +92,7 @@ def test_what_a_run_gives_back_the_next_one_takes(pair: Pair) -> None:
 def test_a_wait_keeps_the_claim(pair: Pair, moving: MovingClock) -> None:
     claim = pair.claim()
     renew(pair.engine, claim, for_seconds=1000)
-    moving.advance(1000 + LEASE_NS / 1e9 - 1)
+    moving.advance(1000 + CLAIM_NS / 1e9 - 1)
     assert acquire(pair.engine, pair.view(), "run-2") is None
 
 

@@ -43,7 +43,7 @@ def head(filled: Filled) -> Checkpoint:
 
 def compared(filled: Filled, *kept: Checkpoint) -> dict[str, str]:
     """The verdict of each API, of the last of these heads."""
-    proofs = verification.verify(filled.engine, SOURCE.id, wanted=checkpoints.links_of(kept))
+    proofs = verification.verify(filled.engine, SOURCE.id, link_numbers=checkpoints.links_of(kept))
     return {one.api: one.verdict for one in checkpoints.compare(kept, SOURCE.id, proofs)}
 
 
@@ -77,7 +77,7 @@ def test_it_is_one_read(filled: Filled) -> None:
 def test_before_the_first_event_it_is_the_origin(engine: Engine, source: SourceRecord) -> None:
     filled = Filled(engine)
     kept = head(filled)
-    assert kept.heads[Api.AUDIT] == checkpoints.ChainHead(0, ORIGIN.hex(), 0)
+    assert kept.links[Api.AUDIT] == checkpoints.CheckpointLink(0, ORIGIN.hex(), 0)
     fill(engine)
     assert compared(filled, kept) == ALL_LEAD
 
@@ -93,7 +93,7 @@ def test_a_store_that_grew_and_was_pruned_leads_to_each_head(filled: Filled) -> 
         kept.append(head(filled))
     for one in kept:
         assert compared(filled, one) == ALL_LEAD
-    proofs = verification.verify(filled.engine, SOURCE.id, wanted=checkpoints.links_of(kept))
+    proofs = verification.verify(filled.engine, SOURCE.id, link_numbers=checkpoints.links_of(kept))
     assert [one.matches for one in checkpoints.compare(kept, SOURCE.id, proofs)] == [True] * 3 * len(kept)
 
 
@@ -167,16 +167,16 @@ def test_events_from_before_the_chain_are_counted_in_the_head(filled: Filled) ->
 
 def test_a_head_of_another_source_or_api(filled: Filled) -> None:
     kept = head(filled)
-    other = checkpoints.Checkpoint("Other", "f" * 32, kept.time, kept.heads)
+    other = checkpoints.Checkpoint("Other", "f" * 32, kept.time, kept.links)
     assert compared(filled, other) == dict.fromkeys(Api, "other source")
-    unknown = checkpoints.Checkpoint(kept.source, kept.source_id, kept.time, {"logins": kept.heads[Api.AUDIT]})
+    unknown = checkpoints.Checkpoint(kept.source, kept.source_id, kept.time, {"logins": kept.links[Api.AUDIT]})
     assert compared(filled, unknown) == {"logins": "unknown API"}
 
 
 def test_some_apis_alone(filled: Filled) -> None:
     kept = checkpoints.current(filled.engine, SOURCE.id, (Api.AUDIT,))
     assert kept
-    assert list(kept.heads) == [Api.AUDIT]
+    assert list(kept.links) == [Api.AUDIT]
     proofs = verification.verify(filled.engine, SOURCE.id, [Api.AUDIT], checkpoints.links_of([head(filled)]))
     checked = checkpoints.compare([head(filled)], SOURCE.id, proofs, [Api.AUDIT])
     assert [(one.api, one.verdict) for one in checked] == [(Api.AUDIT, "leads")]

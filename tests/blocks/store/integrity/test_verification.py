@@ -496,7 +496,7 @@ def test_collection_and_retention_at_the_same_time_are_no_damage(
         walks, pruned, kept = 0, set(), []
         while pruner.poll() is None or walks < 3:
             kept.append(checkpoints.current(engine, source.id))
-            proofs = verification.verify(engine, source.id, wanted=checkpoints.links_of(kept))
+            proofs = verification.verify(engine, source.id, link_numbers=checkpoints.links_of(kept))
             assert [one.first for one in proofs] == [None] * 3
             assert all(one.matches for one in checkpoints.compare(kept, source.id, proofs))
             pruned.add(sum(one.pruned for one in proofs))
