@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from support.forwarding import FakeSender, Pair, accept_all, chunks, preparer
 from support.values import SOURCE
 
+from blocks.config.name_file import NamedObject
 from blocks.errors import (
     ClaimLostError,
     FirstPartyGenericError,
@@ -36,7 +37,7 @@ from blocks.siem.delivery.protocol import (
 )
 from blocks.siem.privacy.rules import parse
 from blocks.siem.webhook.block import Webhook
-from blocks.store import sources
+from blocks.store import names, sources
 from blocks.store.forwarding import forward_pairs, forward_status, positions, rejected_events, replay
 from tasks import attempts
 from tasks.forward import REPEAT_POLICY, UNCONFIRMED_MAX, ForwardingCheck, PositionRecord, StreamForwarder
@@ -428,6 +429,15 @@ def test_the_processing_rules_of_the_source_keep_events_back_and_it_is_counted(p
     assert (done.sent, done.filtered, sender.batches) == (0, len(pair.ids()), [])
     (status,) = forward_status.pairs(pair.engine)
     assert {one.api: one.filtered for one in status.positions}[Api.AUDIT] == len(pair.ids())
+
+
+def test_a_siem_gets_imported_names_only_if_its_block_asks_for_them(pair: Pair) -> None:
+    names.save(pair.engine, [NamedObject("v1", "vault", "Payroll")])
+    for block, known in (
+        (Webhook(url="http://127.0.0.1:9"), {}),
+        (Webhook(url="u", with_names=True), {"v1": "Payroll"}),
+    ):
+        assert make_preparer(pair.engine, SOURCE.id, Api.AUDIT, block, FakeSender()).names == known
 
 
 def test_a_run_by_the_rules_of_before_loses_its_claim(pair: Pair) -> None:
