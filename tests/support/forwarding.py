@@ -138,7 +138,7 @@ class Pair:
 
     def actions(self) -> list[str]:
         """The actions in the audit log, oldest first."""
-        return [row[0] for row in self.filled.ask("SELECT action FROM audit_log ORDER BY id")]
+        return [row[0] for row in self.filled.ask("SELECT action FROM audit_log WHERE action <> 'create' ORDER BY id")]
 
     def told(self) -> list[tuple[str, str, str]]:
         """Name, severity and status of each health event, oldest first."""
