@@ -32,7 +32,16 @@ if TYPE_CHECKING:
 
 SOURCE_ID = "a" * 32
 BEFORE = "0011"
-NEW = {"state_spans", "event_index", "index_values", "user_names", "index_positions", "index_state", "names"}
+NEW = {
+    "state_spans",
+    "event_index",
+    "index_values",
+    "user_names",
+    "index_positions",
+    "index_state",
+    "names",
+    "insight_days",
+}
 """Tables that later versions added; they begin empty."""
 ADDED = {"sources": {"token_expires_ns": None}}
 """Columns that later versions added, and what they begin with."""
