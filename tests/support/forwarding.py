@@ -137,7 +137,7 @@ class Pair:
         return [ids[place] for place in places]
 
     def actions(self) -> list[str]:
-        """The actions in the audit log after the source was created, oldest first."""
+        """The actions in the audit log, oldest first."""
         return [row[0] for row in self.filled.ask("SELECT action FROM audit_log WHERE action <> 'create' ORDER BY id")]
 
     def health_events(self) -> list[tuple[str, str, str]]:

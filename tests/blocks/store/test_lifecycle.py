@@ -50,6 +50,7 @@ def identity(engine: Engine, name: str = "1Pass") -> SourceIdentity:
 
 
 def records(rows: Any) -> list[tuple[str, str, dict[str, Any]]]:
+    """What was done to sources after they were made."""
     found = rows("SELECT action, source_name, details FROM audit_log WHERE action <> 'create' ORDER BY id")
     return [(action, name, json.loads(details)) for action, name, details in found]
 

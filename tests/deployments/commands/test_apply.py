@@ -143,7 +143,9 @@ def test_many_sources_that_have_not_changed_cost_no_more_requests_than_one(
     assert call("apply", "source.json").count(": created") == len(names)
     requests = Requests(monkeypatch)
     assert call("apply", "source.json").count(": unchanged") == len(names)
-    of_many, requests.count = requests.count, 0
+    of_many = requests.count
+    applied.deploy_all()  # other tests leave sources whose deployments it makes again
+    requests.count = 0
     assert set(names) <= set(applied.deploy_all())
     assert requests.count < len(names), "up reads them in bulk too"
     requests.count = 0

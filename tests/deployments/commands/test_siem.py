@@ -274,6 +274,7 @@ def test_the_records_are_shown_with_the_rule_that_filters_one(
     records = [json.loads(one["record"]) for one in found["events"] if "record" in one]
     assert len(records) == 4
     assert not any("location" in record["event"] for record in records)
+    assert {tuple(one["redacted"]) for one in found["events"] if "record" in one} == {("location",), ()}
     assert "filtered: " in call("siem", "test", siem, "--offline")
 
 
