@@ -70,9 +70,9 @@ def describe_type(value: object) -> str:
     return next((name for kind, name in kinds if isinstance(value, kind)), "null")
 
 
-def closest_match(text: str, known: Iterable[str]) -> str | None:
+def closest_match(text: str, candidates: Iterable[str]) -> str | None:
     """The known word that `text` most likely means, whatever its case and its dashes."""
-    words = {_bare(word): word for word in known}
+    words = {_bare(word): word for word in candidates}
     found = difflib.get_close_matches(_bare(text[:QUOTE_MAX]), words, n=1, cutoff=0.6)
     return words[found[0]] if found else None
 
@@ -84,14 +84,14 @@ def _bare(word: str) -> str:
 def check_keys(
     members: Mapping[str, object],
     path: str,
-    known: tuple[str, ...],
+    allowed: tuple[str, ...],
     problems: list[Problem],
     passed_over: tuple[str, ...] = (),
 ) -> None:
-    """Append a problem to `problems` for each key of `members` that is neither `known` nor `passed_over`."""
+    """Append a problem to `problems` for each key of `members` that is neither `allowed` nor `passed_over`."""
     for key in members:
-        if key in known or key in passed_over:
+        if key in allowed or key in passed_over:
             continue
-        near = closest_match(key, known)
-        expected = f"{quote(near)}" if near else f"one of {', '.join(known)}"
+        near = closest_match(key, allowed)
+        expected = f"{quote(near)}" if near else f"one of {', '.join(allowed)}"
         problems.append(Problem(json_path(path, key), "the key is not known", expected))

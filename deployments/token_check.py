@@ -47,12 +47,12 @@ def check_config(config: SourceConfig, pinned: str | None, *, unchecked: bool = 
     return TokenCheck(account, scopes, (*config.warnings, *warnings))
 
 
-def require_newer(config: SourceConfig, found: OnePasswordSource) -> None:
+def require_newer(config: SourceConfig, source: OnePasswordSource) -> None:
     """Raises ThirdPartyConfigError if the token of a configuration was issued before the one that the source has.
 
     Both tokens say when they were issued. If one does not, the check passes.
     """
-    present = found.credentials.api_token.get_secret_value()
+    present = source.credentials.api_token.get_secret_value()
     token = config.api_token.get_secret_value() if config.api_token else ""
     given, used = read_claims(token), read_claims(present)
     times = (given.issued_at if given else None, used.issued_at if used else None)

@@ -53,12 +53,12 @@ def troubles_now() -> tuple[Trouble, ...]:
     return found.troubles if found is not None and found.is_fresh else ()
 
 
-def write(file: Path, found: UpHealth) -> None:
+def write(file: Path, health: UpHealth) -> None:
     """Replace the file atomically, with mode 0600. Raises OSError."""
     part = file.with_suffix(".part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "wb") as opened:  # noqa: PTH123 - needs a mode
-        opened.write(msgspec.json.encode(found))
+        opened.write(msgspec.json.encode(health))
     part.replace(file)
 
 

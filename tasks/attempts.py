@@ -26,7 +26,7 @@ from blocks.errors import (
     ThirdPartyConfigError,
     UnexpectedError,
 )
-from blocks.store.claims import LEASE_NS
+from blocks.store import claim_expiry
 from tasks.support import stopping
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def first_failure_ns(key: Hashable) -> int:
     now_ns = clock.now_ns()
     since_ns = _first_failures.get(key, now_ns)
     # A time in the future was noted before the clock was set back: the 90 minutes start again.
-    _first_failures[key] = since_ns if since_ns <= now_ns + LEASE_NS else now_ns
+    _first_failures[key] = now_ns if claim_expiry.is_ahead(since_ns, now_ns) else since_ns
     return _first_failures[key]
 
 

@@ -50,22 +50,22 @@ def save_state(source_id: str, name: str, message: str) -> None:
         get_run_logger().warning("The state %s could not be saved in the store. %s", name, error)
 
 
-def conclude(found: Verdict) -> State[Any]:
+def conclude(verdict: Verdict) -> State[Any]:
     """The final state of this run. An error is set as a state of its own before it, so that the history shows it.
 
     After a stop request an error becomes Stopped: it was not retried, so it may be harmless.
     """
-    if found.in_error and stopping.requested.is_set():
-        found = Verdict(STOPPED, found.message)
-    if found.in_error:
-        set_state("Error", f"{found.name}: {found.message}")
-    return final_state(found)
+    if verdict.in_error and stopping.requested.is_set():
+        verdict = Verdict(STOPPED, verdict.message)
+    if verdict.in_error:
+        set_state("Error", f"{verdict.name}: {verdict.message}")
+    return final_state(verdict)
 
 
-def final_state(found: Verdict) -> State[Any]:
+def final_state(verdict: Verdict) -> State[Any]:
     """Failed, Cancelled or Completed, with the message "OUTCOME: SENTENCE"."""
-    make = Failed if found.in_error else Cancelled if found.name == STOPPED else Completed
-    return make(message=f"{found.name}: {found.message}")
+    make = Failed if verdict.in_error else Cancelled if verdict.name == STOPPED else Completed
+    return make(message=f"{verdict.name}: {verdict.message}")
 
 
 def outcome_of(state: State[Any]) -> Verdict:
@@ -76,18 +76,19 @@ def outcome_of(state: State[Any]) -> Verdict:
     return Verdict(state.name or "", message)
 
 
-def exit_now(found: Verdict, *last_steps: Callable[[], object]) -> NoReturn:
+def exit_now(verdict: Verdict, *last_steps: Callable[[], object]) -> NoReturn:
     """Set the final state and exit this process: readers that wait for their next attempt cannot be woken.
 
     `last_steps` run beside that, in threads. Together they have `stopping.exit_seconds`: a server may hang.
     """
-    steps = [Thread(target=copy_context().run, args=(one,), daemon=True) for one in (lambda: _end(found), *last_steps)]
+    verbs = (lambda: _end(verdict), *last_steps)
+    steps = [Thread(target=copy_context().run, args=(verb,), daemon=True) for verb in verbs]
     for step in steps:
         step.start()
     deadline = time.monotonic() + stopping.exit_seconds
     for step in steps:
         step.join(max(deadline - time.monotonic(), 0))
-    os._exit(stopping.exit_hook(found.name, found.message))
+    os._exit(stopping.exit_hook(verdict.name, verdict.message))
 
 
 def exit_while_waiting(why: str) -> NoReturn:

@@ -77,17 +77,17 @@ class SourceValidator:
             return None
         return replace(config, filters=filters, hosted=hosted_members(source, config))
 
-    def filters(self, given: object, algorithm: object, path: str) -> tuple[Mapping[str, Any], ...] | None:
+    def filters(self, rules: object, algorithm: object, path: str) -> tuple[Mapping[str, Any], ...] | None:
         """The processing rules, which stand at `path`, and the algorithm of their hashes."""
-        found = [
-            *processing.problems(given, json_path(path, "filters")),
+        problems = [
+            *processing.problems(rules, json_path(path, "filters")),
             *processing.algorithm_problems(algorithm, json_path(path, "hashAlgorithm")),
         ]
-        self.problems += found
-        if found or not isinstance(given, list):
+        self.problems += problems
+        if problems or not isinstance(rules, list):
             return None
-        self._warnings += processing.warnings(given)
-        return tuple(given)
+        self._warnings += processing.warnings(rules)
+        return tuple(rules)
 
     def config(self, members: Mapping[str, object], path: str) -> SourceConfig | None:
         before = len(self.problems)

@@ -50,14 +50,14 @@ class GapAdvice:
         return f"not collected since; {left}" if gap.kind is GapKind.OPEN else left
 
 
-def advise(name: str, found: Sequence[Coverage], *, whole: bool = True) -> list[GapAdvice]:
+def advise(name: str, coverages: Sequence[Coverage], *, whole: bool = True) -> list[GapAdvice]:
     """The gaps of the APIs of a source, the oldest first.
 
     Those of several APIs that begin and end within a tick of the schedule are one, from the first to the last moment.
     `whole`: these are all APIs of the source, so a command for all of them names none.
     """
     groups: list[_Group] = []
-    for one in found:
+    for one in coverages:
         for gap in one.gaps:
             stopped = one.record.stopped if gap.kind is GapKind.OPEN else ""
             near = next((group for group in groups if group.takes(one.api, gap, stopped)), None)
@@ -65,13 +65,13 @@ def advise(name: str, found: Sequence[Coverage], *, whole: bool = True) -> list[
                 groups.append(_Group(gap, stopped, [one.api]))
             else:
                 near.add(one.api, gap)
-    every = [one.api for one in found]
+    every = [one.api for one in coverages]
     made = [
         GapAdvice(
             group.gap,
             tuple(group.apis),
             command_for(group.gap, name, () if whole and group.apis == every else group.apis, group.stopped),
-            found[0].now_ns,
+            coverages[0].now_ns,
         )
         for group in groups
     ]

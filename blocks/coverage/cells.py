@@ -44,17 +44,17 @@ def edges(since_ns: int, until_ns: int, step_ns: int) -> list[int]:
 
 
 def cells(
-    found: Coverage, bounds: list[int], hours: Mapping[int, int], lags: Mapping[int, int] | None = None
+    coverage: Coverage, bounds: list[int], hours: Mapping[int, int], lags: Mapping[int, int] | None = None
 ) -> list[Cell]:
     """The cells between `bounds` (whole hours), with the counts and the lags of the hours since 1970."""
     events = _sums(hours, bounds)
     middle = _medians(lags or {}, bounds)
-    collected = lengths(found.covered, bounds)
+    collected = lengths(coverage.covered, bounds)
     of_kind = {
-        kind: lengths([(gap.start_ns, gap.end_ns) for gap in found.gaps if gap.kind is kind], bounds)
+        kind: lengths([(gap.start_ns, gap.end_ns) for gap in coverage.gaps if gap.kind is kind], bounds)
         for kind in GapKind
     }
-    reconciled = lowest(found.reconciled, found.covered, bounds)
+    reconciled = lowest(coverage.reconciled, coverage.covered, bounds)
     return [
         Cell(
             start_ns=bounds[number],

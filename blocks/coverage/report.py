@@ -53,7 +53,7 @@ class Report:
 
 def report(
     name: str,
-    found: Sequence[Coverage],
+    coverages: Sequence[Coverage],
     counts: Mapping[int, Mapping[int, int]],
     lags: Mapping[int, Mapping[int, int]],
     *,
@@ -68,24 +68,25 @@ def report(
         bounds = edges(since_ns // DAY_NS * DAY_NS, -(-now_ns // DAY_NS) * DAY_NS, HOUR_NS)
     apis = [
         ApiReport(one, cells(one, bounds, counts.get(one.record.stream_id, {}), lags.get(one.record.stream_id)))
-        for one in found
+        for one in coverages
     ]
     return Report(name, now_ns, bounds[0], by_hour, apis, whole)
 
 
-def markdown(made: Report) -> str:
+def markdown(report: Report) -> str:
     """The report for a page that shows Markdown. The name of the source is code there, so it can drive nothing."""
+    since = format_second(report.since_ns)[:10]
     lines = [
-        f"Source `{_code(made.name)}`, {format_second(made.since_ns)[:10]} to {format_second(made.now_ns)} (UTC).",
+        f"Source `{_code(report.name)}`, {since} to {format_second(report.now_ns)} (UTC).",
         "",
     ]
     lines += ["| API | collected from | last reconciled | events | late | missed | changed | gaps |"]
     lines += ["|---|---|---|--:|--:|--:|--:|--:|"]
-    lines += [_row(api) for api in made.apis]
-    for api in made.apis:
-        lines += ["", f"**{api.api}**", "", "```text", plain_text(made.heat_map(api)), "```"]
+    lines += [_row(api) for api in report.apis]
+    for api in report.apis:
+        lines += ["", f"**{api.api}**", "", "```text", plain_text(report.heat_map(api)), "```"]
     lines += ["", "`·` none, `░▒▓█` few to many, `?` not collected, `!` lost for good, `-` before the start."]
-    holes = [one for one in made.gaps if one.gap.kind is not GapKind.BEFORE]
+    holes = [one for one in report.gaps if one.gap.kind is not GapKind.BEFORE]
     if not holes:
         return "\n".join([*lines, "", "There is no gap."])
     lines += ["", "| gap of | from | to | | |", "|---|---|---|---|---|"]

@@ -113,10 +113,10 @@ _loose_envelope = msgspec.json.Decoder(_LooseEnvelope)
 _introspection = msgspec.json.Decoder(_Introspection)
 
 
-def read_page(content: bytes, api: Api, known: KnownSchema | None = None) -> Page:
+def read_page(content: bytes, api: Api, schema: KnownSchema | None = None) -> Page:
     """Cut a response into events, each body byte for byte as it came.
 
-    What `known` has named before is not named again. Raises ThirdPartyGenericError where the response is not a page.
+    What `schema` has named before is not named again. Raises ThirdPartyGenericError where the response is not a page.
     An item that is not an event never does: it comes back as rejected, with the reason.
     """
     cursor, has_more, items = _cut(content)
@@ -124,7 +124,7 @@ def read_page(content: bytes, api: Api, known: KnownSchema | None = None) -> Pag
         raise _not_a_page("it has no usable cursor")
     if len(items) > ITEMS_MAX:
         raise _too_many_items()
-    watch = PageDrift(known or KnownSchema(), api.path)
+    watch = PageDrift(schema or KnownSchema(), api.path)
     try:
         return Page(cursor, has_more, _read_at_once(items, watch), invalid_items=[])
     except (ValueError, RecursionError):  # msgspec's errors and UnicodeDecodeError are ValueErrors

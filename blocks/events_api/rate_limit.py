@@ -78,16 +78,16 @@ def configured() -> tuple[RateWindow, ...] | None:
 
 
 def grant(
-    spent: SpentRequests, windows: tuple[RateWindow, ...], now_ns: int, wanted: int, share: float = 1.0
+    spent: SpentRequests, windows: tuple[RateWindow, ...], now_ns: int, count: int, share: float = 1.0
 ) -> tuple[Grant, SpentRequests]:
-    """Up to `wanted` requests, and what is spent then.
+    """Up to `count` requests, and what is spent then.
 
     `share`: the part of each window that all together may have spent before this one gets nothing more. A caller
     with a smaller share leaves the rest to the others, and makes way for them.
     """
     cells = {window: _counted(window, spent.get(window.key, {}), now_ns) for window in windows}
     free = [_allowed(window, share) - sum(cells[window].values()) for window in windows]
-    count = max(min([wanted, *free]), 0)
+    count = max(min([count, *free]), 0)
     if not count:
         wait_ns = max(_wait(window, cells[window], now_ns, share) for window in windows)
         return Grant(0, wait_ns, now_ns), {window.key: cells[window] for window in windows}

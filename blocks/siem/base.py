@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 
 EventFormat = Literal["raw", "ecs", "ocsf"]
 
-SHARED_FIELDS = frozenset({"event_format", "classifier", "rules", "hash_key"})
+SHARED_FIELDS = frozenset({"event_format", "classifier", "with_names", "rules", "hash_key"})
 """The fields that every SIEM has. The form shows them last."""
 HASH_KEY_MIN = 16  # characters; a shorter key can be guessed by someone who knows one address and its hash
 _OLD_NAMES = {"shape": "event_format"}
 """Fields that were renamed: a block that was stored under the old name still loads."""
+_LATER_FIELDS = frozenset({"with_names"})
+"""Fields that came later. While one is not set, the fingerprint stays as it was without it: an upgrade changes none."""
 
 
 class SiemBlock(SecretBlock):
@@ -56,6 +58,14 @@ class SiemBlock(SecretBlock):
         description=(
             "How Sumo Logic's SIEM recognizes the type of an event: event-id sends _siemEventID (such as"
             " signin-success), parser sends _siemParser."
+        ),
+    )
+    with_names: bool = Field(
+        default=False,
+        title="With names",
+        description=(
+            "Add imported names beside the ids of vaults, items, groups and others, such as vault_name. They are"
+            " personal data. Privacy rules apply to them."
         ),
     )
     rules: list[dict[str, Any]] = Field(
@@ -123,6 +133,7 @@ class SiemBlock(SecretBlock):
         plain = {
             name: _slow_hash(f"{self.kind}.{name}", value.get_secret_value()) if isinstance(value, SecretStr) else value
             for name, value in self._settings().items()
+            if value or name not in _LATER_FIELDS
         }
         return hashlib.blake2b(json.dumps(plain, sort_keys=True).encode(), digest_size=16).hexdigest()
 

@@ -29,14 +29,14 @@ _revisions = table_of(ChangedBodyRow)
 _streams = table_of(StreamRow)
 
 
-def save(connection: Connection, stream: Row[Any], known: Sequence[Event], api_version: str) -> int:
+def save(connection: Connection, stream: Row[Any], events: Sequence[Event], api_version: str) -> int:
     """Store the bodies that differ from the stored ones, each once, and report them. Returns how many are new.
 
-    `known` are received events whose uuids were stored already. Two cases are no change: the same members in another
+    `events` are received events whose uuids were stored already. Two cases are no change: the same members in another
     order, and a body that another version of the API sent. For events that were stored before the store recorded
     versions, no change can be shown. Call it in a transaction that has written the stream's row; `stream` is that row.
     """
-    differing = _differing(connection, stream.id, known, api_version)
+    differing = _differing(connection, stream.id, events, api_version)
     new = [event for event in differing if _insert(connection, stream.id, event, api_version)]
     if new:
         increment = update(_streams).where(_streams.c.id == stream.id).values(changed=_streams.c.changed + len(new))

@@ -15,11 +15,10 @@ from sqlalchemy import func, select
 
 from blocks import process_identity
 from blocks.process_identity import ProcessIdentity
+from blocks.store import claim_expiry
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Row, Table
-
-LEASE_NS = 240 * 10**9  # longer than one request and one commit may take, shorter than a tick
 
 RELEASE_VALUES: dict[str, Any] = {
     "holder": None,
@@ -61,12 +60,12 @@ def acquire_values(table: Table, holder: str, now_ns: int) -> dict[str, Any]:
 
 def renew_values(now_ns: int, wait_ns: int = 0) -> dict[str, Any]:
     """The values of the UPDATE that renews a claim now, for a wait of `wait_ns` and the attempt after it."""
-    return {"claim_renewed_ns": now_ns, "claim_expires_ns": now_ns + wait_ns + LEASE_NS}
+    return {"claim_renewed_ns": now_ns, "claim_expires_ns": claim_expiry.expires_ns(now_ns, wait_ns)}
 
 
 def next_attempt_ns(claim_expires_ns: int | None, now_ns: int) -> int | None:
     """The latest time at which the run that waits under a claim tries again; None if no run waits."""
-    next_ns = None if claim_expires_ns is None else claim_expires_ns - LEASE_NS
+    next_ns = None if claim_expires_ns is None else claim_expiry.waits_until_ns(claim_expires_ns)
     return next_ns if next_ns is not None and next_ns > now_ns else None
 
 
@@ -82,7 +81,7 @@ def is_unclaimed(table: Table, now_ns: int) -> ColumnElement[bool]:
     """An SQL condition: no run holds the row, or its claim has expired."""
     expired = table.c.holder.is_(None) | (table.c.claim_expires_ns < now_ns)
     # A renewal in the future means that the clock was set back since: the expiry time says nothing then.
-    return expired | (table.c.claim_renewed_ns > now_ns + LEASE_NS)
+    return expired | (table.c.claim_renewed_ns > now_ns + claim_expiry.CLAIM_NS)
 
 
 def is_held(connection: Connection, table: Table, now_ns: int, *of: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -52,8 +52,8 @@ class StoreFacts:
     """The result of an inspection: `version` is the version of the schema, None if the tables do not exist.
 
     `refusal` is the reason why nothing can be written, and `damage` describes what is broken; both are empty if there
-    is no problem. `busy`: another process was writing for longer than `LOCK_SECONDS`. `looked` is how much was checked
-    for damage.
+    is no problem. `busy`: another process was writing for longer than `LOCK_SECONDS`. `checked` is how much was
+    searched for damage.
     """
 
     where: str
@@ -61,7 +61,7 @@ class StoreFacts:
     refusal: str = ""
     busy: bool = False
     damage: str = ""
-    looked: str = ""
+    checked: str = ""
 
 
 def inspect(url: str) -> StoreFacts:
@@ -90,13 +90,13 @@ def _facts_of_sqlite(path: str) -> StoreFacts:
     with _sqlite(path) as database:
         try:
             version = _version_in_sqlite(database)
-            damage, looked = _check_sqlite(database)
+            damage, checked = _check_sqlite(database)
         except sqlite3.Error as error:
             if _is_damage(error):
                 return StoreFacts(path, damage=str(error))
             raise _unreadable(path, error) from None
         refusal, busy = _attempt_write(database, has_tables=version is not None)
-    return StoreFacts(path, version, refusal, busy, damage, looked)
+    return StoreFacts(path, version, refusal, busy, damage, checked)
 
 
 @contextmanager
@@ -198,7 +198,7 @@ def _facts_of_postgresql(url: str) -> StoreFacts:
         failures = query("SELECT checksum_failures FROM pg_stat_database WHERE datname = current_database()")
         damage = f"PostgreSQL counts {failures} pages with a wrong checksum" if failures else ""
         return StoreFacts(
-            where, version, _refusal_of_postgresql(query), damage=damage, looked="the newest events were read"
+            where, version, _refusal_of_postgresql(query), damage=damage, checked="the newest events were read"
         )
 
 

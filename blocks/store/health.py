@@ -78,15 +78,15 @@ def open_conditions(engine: Engine, source_id: str) -> dict[str, int]:
         return {row.tracker: row.since_ns for row in connection.execute(query)}
 
 
-def update_conditions(engine: Engine, source_id: str, found: Iterable[Condition], over: Iterable[Condition]) -> None:
-    """Open the conditions `found` and close those in `over`, whose descriptions say that they ended.
+def update_conditions(engine: Engine, source_id: str, current: Iterable[Condition], over: Iterable[Condition]) -> None:
+    """Open the conditions `current` and close those in `over`, whose descriptions say that they ended.
 
     Usually nothing changes; then nothing is written.
     """
     query = select(_conditions.c.tracker, _conditions.c.value).where(_conditions.c.source_id == source_id)
     with store_errors(), reading(engine).connect() as connection:
         values: dict[str, str] = {row.tracker: row.value for row in connection.execute(query)}
-    begun = [condition for condition in found if values.get(condition.tracker) != condition.value]
+    begun = [condition for condition in current if values.get(condition.tracker) != condition.value]
     ended = [condition for condition in over if condition.tracker in values]
     if not begun and not ended:
         return
@@ -98,10 +98,10 @@ def update_conditions(engine: Engine, source_id: str, found: Iterable[Condition]
 
 
 def record_undocumented(
-    connection: Connection, stream_id: int, seen: Iterable[UndocumentedValue]
+    connection: Connection, stream_id: int, values: Iterable[UndocumentedValue]
 ) -> list[UndocumentedValue]:
     """Store the undocumented values of a stream, each once. Returns the new ones."""
-    return [value for value in seen if _insert_undocumented(connection, stream_id, value)]
+    return [value for value in values if _insert_undocumented(connection, stream_id, value)]
 
 
 def unpublished(engine: Engine, source_id: str) -> list[HealthEvent]:
@@ -122,13 +122,13 @@ def mark_published(engine: Engine, events: Sequence[HealthEvent]) -> None:
         )
 
 
-def save_published(engine: Engine, kept: Sequence[tuple[HealthEvent, str]]) -> None:
+def save_published(engine: Engine, events: Sequence[tuple[HealthEvent, str]]) -> None:
     """Write events, with the values of their conditions, that were published while the store could not be reached.
 
     They are marked as published. An event that is stored already is skipped.
     """
     with writing(engine) as connection:
-        for event, value in kept:
+        for event, value in events:
             stored_id = connection.execute(select(_events.c.id).where(_events.c.event_id == event.event_id)).scalar()
             if stored_id is None:
                 connection.execute(insert(_events).values(published_ns=clock.now_ns(), **_members(event)))

@@ -65,7 +65,7 @@ class RetentionRule:
     before_ns: int
     received_before_ns: int
 
-    def lets_go(self, event_id: int, time_ns: int, received_ns: int, acknowledged_id: int | None) -> bool:
+    def may_be_removed(self, event_id: int, time_ns: int, received_ns: int, acknowledged_id: int | None) -> bool:
         """True if an event may be removed. All SIEMs have acknowledged up to `acknowledged_id`; None without SIEMs."""
         if acknowledged_id is not None and event_id > acknowledged_id:
             return False
@@ -283,7 +283,7 @@ def _next_batch(
         acknowledged_id = _acknowledged_id(connection, stream_id)
         rows = connection.execute(query).all()
     may_go = (row for row in rows if not row.rejected)
-    found = [row.id for row in may_go if rule.lets_go(row.id, row.time_ns, row.received_ns, acknowledged_id)]
+    found = [row.id for row in may_go if rule.may_be_removed(row.id, row.time_ns, row.received_ns, acknowledged_id)]
     return found, (rows[-1].time_ns, rows[-1].id) if len(rows) == BATCH else None
 
 
@@ -306,7 +306,7 @@ def _remove(engine: Engine, target: PruneTarget, rule: RetentionRule, found: Seq
         if not _lock(connection, target.stream_id):  # its source was purged
             return 0
         acknowledged_id = _acknowledged_id(connection, target.stream_id)
-        ids = [one.id for one in found if rule.lets_go(one.id, one.time_ns, one.received_ns, acknowledged_id)]
+        ids = [one.id for one in found if rule.may_be_removed(one.id, one.time_ns, one.received_ns, acknowledged_id)]
         removed = delete(_events).where(_events.c.id.in_(ids), ~_is_rejected(target.stream_id)).returning(_events.c.id)
         gone = set(connection.scalars(removed))
         batch = [one for one in found if one.id in gone]

@@ -35,14 +35,14 @@ def key_of(engine: Engine, source_id: str) -> str:
     return f"account/{account}" if account else f"source/{source_id}"
 
 
-def acquire(engine: Engine, key: str, windows: tuple[RateWindow, ...], wanted: int, share: float = 1.0) -> Grant:
-    """Grant up to `wanted` requests, which count from now on; see `rate_limit.grant`. Grants none during a pause."""
+def acquire(engine: Engine, key: str, windows: tuple[RateWindow, ...], count: int, share: float = 1.0) -> Grant:
+    """Grant up to `count` requests, which count from now on; see `rate_limit.grant`. Grants none during a pause."""
     with writing(engine) as connection:
         spent, paused_until_ns = _locked(connection, key)
         now_ns = clock.now_ns()
         if now_ns < paused_until_ns <= now_ns + LONGEST_PAUSE_NS:
             return Grant(0, paused_until_ns - now_ns, now_ns)
-        granted, spent = rate_limit.grant(spent, windows, now_ns, wanted, share)
+        granted, spent = rate_limit.grant(spent, windows, now_ns, count, share)
         if granted.count:
             _save(connection, key, spent)
     return granted
@@ -60,20 +60,20 @@ def count_late_response(engine: Engine, key: str, windows: tuple[RateWindow, ...
         _save(connection, key, rate_limit.count_from_response(spent, windows, granted_ns, clock.now_ns()))
 
 
-def carry_over(engine: Engine, before: str, after: str) -> None:
-    """Move what was spent under the key `before` to `after`, once the account of a source is known.
+def carry_over(engine: Engine, old_key: str, new_key: str) -> None:
+    """Move what was spent under the key `old_key` to `new_key`, once the account of a source is known.
 
     The server has counted those requests for the account from the start.
     """
     with writing(engine) as connection:
-        old, _ = _locked(connection, before)
-        spent, _ = _locked(connection, after)
+        old, _ = _locked(connection, old_key)
+        spent, _ = _locked(connection, new_key)
         for window, cells in old.items():
             target = spent.setdefault(window, {})
             for cell, count in cells.items():
                 target[cell] = target.get(cell, 0) + count
-        _save(connection, after, spent)
-        _save(connection, before, {})
+        _save(connection, new_key, spent)
+        _save(connection, old_key, {})
 
 
 def pause(engine: Engine, key: str, seconds: float) -> None:

@@ -10,14 +10,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from blocks.liveness import LAG, RUNS, Signs, StreamSigns
+from blocks.store import claim_expiry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from blocks.liveness import Judgement
-
-LEASE_NS = 240 * 10**9
-"""`claims.LEASE_NS`, which is not imported: it would load SQLAlchemy."""
 
 _SIGNS = (
     "SELECT s.id, s.name, s.created_ns, s.due_ns, s.state, s.state_ns, s.lag_after, s.paused_ns, s.apis, s.fingerprint,"
@@ -71,7 +69,7 @@ def _stream(row: Any) -> StreamSigns:
     return StreamSigns(
         api=row.api,
         renewed_ns=row.claim_renewed_ns,
-        waits_until_ns=None if row.holder is None else row.claim_expires_ns - LEASE_NS,
+        waits_until_ns=None if row.holder is None else claim_expiry.waits_until_ns(row.claim_expires_ns),
         progress_ns=row.progress_ns,
         drained_ns=row.drained_ns,
         error_ns=row.error_ns,

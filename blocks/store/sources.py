@@ -14,7 +14,7 @@ from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError, TokenError
 from blocks.health import HEALTHY, WARNING, Condition
 from blocks.store import audit_log, health, state_spans
-from blocks.store.claims import LEASE_NS
+from blocks.store.claim_expiry import CLAIM_NS
 from blocks.store.engine import advisory_lock, insert_new, reading, store_errors, writing
 from blocks.store.forwarding import positions
 from blocks.store.tables import AuditLogRow, SourceRow, StreamRow, table_of
@@ -225,7 +225,7 @@ def stop_requested(engine: Engine, source_id: str, opened_ns: int) -> bool:
     """
     with store_errors(), reading(engine).connect() as connection:
         stop_ns = connection.execute(select(_sources.c.stop_ns).where(_sources.c.id == source_id)).scalar()
-    return stop_ns is not None and opened_ns <= stop_ns <= clock.now_ns() + LEASE_NS
+    return stop_ns is not None and opened_ns <= stop_ns <= clock.now_ns() + CLAIM_NS
 
 
 def _require_not_deleted(

@@ -14,6 +14,7 @@ from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError
 from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition, error_condition, tracker_of
 from blocks.store import claims, collected_spans, event_times, health, late_or_missed
+from blocks.store.claim_expiry import CLAIM_NS
 from blocks.store.claims import RELEASE_VALUES, renew_values
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.tables import QuarantinedItemRow, SourceRow, StreamRow, WindowRow, table_of
@@ -281,13 +282,13 @@ def restart_api(engine: Engine, source_id: str, api: Api) -> None:
         )
 
 
-def drop_cursor(engine: Engine, claim: StreamClaim, refused: SourceError | None = None) -> None:
+def drop_cursor(engine: Engine, claim: StreamClaim, rejected: SourceError | None = None) -> None:
     """Drop a cursor that the server rejected or that is of another API version: a first request is next."""
     with writing(engine) as connection:
         update_row(connection, claim, cursor=None, cursor_ns=None, cursor_dropped_ns=clock.now_ns())
-        if refused is not None:
+        if rejected is not None:
             source_id, _ = _failing(connection, claim)
-            health.begin(connection, source_id, _cursor_rejected(claim, refused))
+            health.begin(connection, source_id, _cursor_rejected(claim, rejected))
 
 
 def correct_newest(engine: Engine, claim: StreamClaim) -> None:
@@ -307,7 +308,7 @@ def record_drain(
     engine: Engine,
     claim: StreamClaim,
     started_ns: int,
-    brought: DrainStats | None = None,
+    stats: DrainStats | None = None,
     *,
     by_cursor: bool = True,
 ) -> None:
@@ -316,7 +317,7 @@ def record_drain(
     `by_cursor`: the server accepted a cursor during the drain. Only then is an earlier rejection of a cursor cleared:
     otherwise a server that rejects every cursor would get first requests for ever.
     """
-    values: dict[str, Any] = {**RELEASE_VALUES, **_recovered(clock.now_ns()), **_pace(brought or DrainStats())}
+    values: dict[str, Any] = {**RELEASE_VALUES, **_recovered(clock.now_ns()), **_pace(stats or DrainStats())}
     if by_cursor:
         values["cursor_dropped_ns"] = None
     with writing(engine) as connection:
@@ -392,15 +393,15 @@ def _cursor_rejected(claim: StreamClaim, refused: SourceError) -> Condition:
     )
 
 
-def _pace(brought: DrainStats) -> dict[str, Any]:
+def _pace(stats: DrainStats) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    if brought.lag_ns is not None:
-        values["lag_ns"] = brought.lag_ns
-    if brought.quiet_ns is not None:
+    if stats.lag_ns is not None:
+        values["lag_ns"] = stats.lag_ns
+    if stats.quiet_ns is not None:
         now_ns = clock.now_ns()
-        longer = func.coalesce(_streams.c.quiet_ns, -1) < brought.quiet_ns
+        longer = func.coalesce(_streams.c.quiet_ns, -1) < stats.quiet_ns
         longer |= func.coalesce(_streams.c.quiet_at_ns, 0) < now_ns - QUIET_REMEMBERED_NS
-        values["quiet_ns"] = case((longer, brought.quiet_ns), else_=_streams.c.quiet_ns)
+        values["quiet_ns"] = case((longer, stats.quiet_ns), else_=_streams.c.quiet_ns)
         values["quiet_at_ns"] = case((longer, now_ns), else_=_streams.c.quiet_at_ns)
     return values
 
@@ -413,7 +414,7 @@ def first_failure(table: Table, since_ns: int, now_ns: int) -> Any:
     """
     known, untried_ns = table.c.failing_since_ns, now_ns - table.c.error_ns
     return case(
-        (known > now_ns + claims.LEASE_NS, since_ns),
+        (known > now_ns + CLAIM_NS, since_ns),
         (untried_ns > LONGEST_WAIT_NS, known + untried_ns),
         else_=func.coalesce(known, since_ns),
     )

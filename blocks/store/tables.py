@@ -586,3 +586,15 @@ class NameRow(SQLModel, table=True):
     vault_uuid: str | None = Field(default=None, sa_type=Text, description="of an item")
     email: str | None = Field(default=None, sa_type=Text, description="of a user")
     imported_ns: int = Field(sa_type=BigInteger)
+
+
+class InsightDayRow(SQLModel, table=True):
+    """The counts of a stream's events in one day (see `insight.day_counts`). They can be made again from the index."""
+
+    __tablename__ = "insight_days"
+
+    stream_id: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs=_GIVEN)
+    day: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs=_GIVEN, description="since 1970 in UTC")
+    events: int = Field(sa_type=BigInteger, description="how many were counted")
+    indexed_id: int = Field(sa_type=BigInteger, description="the stream's position in the index at that time")
+    counts: bytes = Field(sa_type=LargeBinary)

@@ -50,7 +50,7 @@ def _store(facts: diagnosis.StoreFacts) -> Finding:
     if facts.version < schema.HEAD:
         text = f"{facts.where} has schema {facts.version}, older than {schema.HEAD}."
         return warning("store", text, "The next run upgrades it automatically: make sure that there is a backup.")
-    return ok("store", f"{facts.where}, schema {facts.version}, writable, {facts.looked}")
+    return ok("store", f"{facts.where}, schema {facts.version}, writable, {facts.checked}")
 
 
 def check_disk(url: str, *, least: int = LEAST, full: int = FULL) -> Finding:

@@ -178,11 +178,11 @@ class PlanLine(NamedTuple):
     requests: int
 
 
-def group_windows(found: Sequence[PlannedWindow]) -> list[PlanLine]:
+def group_windows(windows: Sequence[PlannedWindow]) -> list[PlanLine]:
     """One line for each window, by time. Consecutive windows with the same length and counts share a line."""
     rows = [
         PlanLine(start, end, 1, tuple(one.known for one in row), sum(one.requests for one in row))
-        for (start, end), group in groupby(found, key=lambda one: (one.start_ns, one.end_ns))
+        for (start, end), group in groupby(windows, key=lambda one: (one.start_ns, one.end_ns))
         for row in [list(group)]
     ]
     lines = []

@@ -226,16 +226,16 @@ def _date(ns: int | None) -> str:
     return format_second(ns)[:10] if ns is not None else ""
 
 
-def report_as_json(made: Report, source: SourceStatus) -> dict[str, Any]:
+def report_as_json(report: Report, source: SourceStatus) -> dict[str, Any]:
     """The report with times in RFC 3339 and lengths in seconds."""
     return {
-        "source": made.name,
+        "source": report.name,
         "source_id": source.id,
-        "now": format_rfc3339(made.now_ns),
-        "since": format_rfc3339(made.since_ns),
-        "unit": "hour" if made.by_hour else "day",
+        "now": format_rfc3339(report.now_ns),
+        "since": format_rfc3339(report.since_ns),
+        "unit": "hour" if report.by_hour else "day",
         "kept_days": KEPT_NS // DAY_NS,
-        "apis": [_api_as_json(made, api) for api in made.apis],
+        "apis": [_api_as_json(report, api) for api in report.apis],
     }
 
 

@@ -55,9 +55,9 @@ def _delete(name: str, *, purge: bool) -> Deletion:
     rows = 0
     with ERROR.status("The run in progress finishes its page…") as sign:
 
-        def count(gone: int) -> None:
+        def count(removed: int) -> None:
             nonlocal rows
-            rows += gone
+            rows += removed
             sign.update(f"Removing events: {rows:,} rows so far…")
 
         return deferred.lifecycle.delete(name, purge=purge, removed=count)

@@ -91,16 +91,16 @@ class _HealthTable:
     names: bool
     has_header: bool = False
 
-    def print(self, one: LoggedHealthEvent) -> None:
+    def print(self, logged: LoggedHealthEvent) -> None:
         if not self.has_header:
             self.has_header = True
             print_cropped(Text(f"{'TIME (UTC)':21}LEVEL    {'EVENT':24}API{'        SOURCE' * self.names}", "dim"))
-        style = _style(one)
-        print_cropped(_line(one, style, names=self.names))
-        print_indented(printable(one.event.description), 4, style="" if one.open else "dim")
-        if one.open:
-            lead = "still open → " if one.event.hint else "still open"
-            print_indented(printable(one.event.hint or ""), 4, lead=Text(lead, style))
+        style = _style(logged)
+        print_cropped(_line(logged, style, names=self.names))
+        print_indented(printable(logged.event.description), 4, style="" if logged.open else "dim")
+        if logged.open:
+            lead = "still open → " if logged.event.hint else "still open"
+            print_indented(printable(logged.event.hint or ""), 4, lead=Text(lead, style))
 
 
 def _line(one: LoggedHealthEvent, style: str, *, names: bool) -> Text:

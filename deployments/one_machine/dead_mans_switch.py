@@ -55,7 +55,7 @@ class DeadMansSwitch:
             )
         return cls(url)
 
-    def after_round(self, found: UpHealth, *, all_good: bool) -> list[str]:  # noqa: ARG002 - see watchdog.Listener
+    def after_round(self, health: UpHealth, *, all_good: bool) -> list[str]:  # noqa: ARG002 - see watchdog.Listener
         """Request the URL if all is well. Returns a line if the outcome of the last request is news."""
         lines = self._outcome()
         now = self._steady()

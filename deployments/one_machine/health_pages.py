@@ -112,11 +112,11 @@ def source_metrics() -> bytes:
         return metrics.render(source_health.judged_sources(engine), forward_status.pairs(engine))
 
 
-def up_metrics(found: UpHealth | None, *, store_answers: bool) -> bytes:
+def up_metrics(health: UpHealth | None, *, store_answers: bool) -> bytes:
     """The metrics of `up` itself, in Prometheus's text format."""
     from deployments.one_machine import metrics  # noqa: PLC0415 - as above
 
-    return metrics.render_up(found, store_answers=store_answers)
+    return metrics.render_up(health, store_answers=store_answers)
 
 
 def metrics_auth(origins: list[str], auth_string: str | None) -> str | None:

@@ -37,10 +37,10 @@ def render(sources: Sequence[SourceStatus], forwards: Sequence[PairStatus] = ())
     return generate_latest(registry)
 
 
-def render_up(found: UpHealth | None, *, store_answers: bool) -> bytes:
+def render_up(health: UpHealth | None, *, store_answers: bool) -> bytes:
     """The metrics of `up` itself, as its watchdog saw it last, in UTF-8."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_UpCollector(found, store_answers=store_answers))
+    registry.register(_UpCollector(health, store_answers=store_answers))
     return generate_latest(registry)
 
 

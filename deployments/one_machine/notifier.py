@@ -73,12 +73,12 @@ class Notifier:
         self._load_at = self._send_at = 0.0
         self._reported: set[str] = set()
 
-    def after_round(self, found: UpHealth, *, all_good: bool) -> Sequence[str]:  # noqa: ARG002 - see watchdog.Listener
+    def after_round(self, health: UpHealth, *, all_good: bool) -> Sequence[str]:  # noqa: ARG002 - see watchdog.Listener
         """Send what is due. Returns a line for the terminal if that fails, once."""
-        self._queue(found)
+        self._queue(health)
         lines = [*self._loaded(), *self._sent()]
         now = self._steady()
-        if now >= self._load_at and not any(one.what == "server" for one in found.troubles):
+        if now >= self._load_at and not any(one.what == "server" for one in health.troubles):
             self._load_at = now + RETRY_SECONDS
             self._loading.start()
         if self._outbox and self._block and now >= self._send_at and not self._sending.is_running:
@@ -132,9 +132,9 @@ def from_settings(api_url: str) -> Notifier | None:
     return None if named is None else Notifier(block_loader(api_url, named), send_by_child)
 
 
-def block_loader(api_url: str, named: str) -> Callable[[], bytes]:
+def block_loader(api_url: str, reference: str) -> Callable[[], bytes]:
     """A function that loads the block document TYPE/NAME as JSON, secrets included. It raises BlockNotLoadedError."""
-    kind, _, name = named.partition("/")
+    kind, _, name = reference.partition("/")
     login = base64.b64encode(os.environ.get("PREFECT_API_AUTH_STRING", ":").encode()).decode()
 
     def load() -> bytes:
@@ -149,9 +149,9 @@ def block_loader(api_url: str, named: str) -> Callable[[], bytes]:
         except SourceError as error:
             raise BlockNotLoadedError(f"the Prefect server does not answer ({error.code}).") from None
         if answer.status_code == NOT_FOUND:
-            raise BlockNotLoadedError(f"there is no block {named}; make it in the Prefect UI under Blocks.")
+            raise BlockNotLoadedError(f"there is no block {reference}; make it in the Prefect UI under Blocks.")
         if answer.status_code != OK:
-            raise BlockNotLoadedError(f"the Prefect server answers {answer.status_code} for the block {named}.")
+            raise BlockNotLoadedError(f"the Prefect server answers {answer.status_code} for the block {reference}.")
         return answer.content
 
     return load

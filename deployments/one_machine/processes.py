@@ -97,12 +97,12 @@ class Child:
     def is_due(self) -> bool:
         return self._process is None and time.monotonic() >= self._due
 
-    def stop(self, wanted: signal.Signals, seconds: float, is_urged: Callable[[], bool] = lambda: False) -> None:
+    def stop(self, signal_number: signal.Signals, seconds: float, is_urged: Callable[[], bool] = lambda: False) -> None:
         """Send the child a signal, then kill its whole group: after `seconds`, or once `is_urged` returns True."""
         if self._process is None:
             return
         with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(wanted)
+            self._process.send_signal(signal_number)
         deadline = time.monotonic() + seconds
         while self._process.poll() is None and time.monotonic() < deadline and not is_urged():
             time.sleep(POLL_SECONDS)

@@ -97,7 +97,7 @@ Event = TerminalLine | Restart | ClockSetBack
 class Listener(Protocol):
     """Is informed after each round. It must not block."""
 
-    def after_round(self, found: UpHealth, *, all_good: bool) -> Sequence[str]:
+    def after_round(self, health: UpHealth, *, all_good: bool) -> Sequence[str]:
         """`all_good` is True if every probe of this round succeeded. Returns lines for the terminal."""
 
 

@@ -49,17 +49,17 @@ def save(
     client: SyncPrefectClient,
     block: SecretBlock,
     name: str,
-    there: UUID | None,
+    document_id: UUID | None,
     nested: Mapping[str, UUID] | None = None,
 ) -> UUID:
-    """Write a block under a name, over the document `there` if that is not None. Returns the id of the document.
+    """Write a block under a name, over the document `document_id` if that is not None. Returns the id of the document.
 
     `nested` maps members that are blocks to the ids of their documents. The type of the block must be registered.
     """
     kind = type(block)
     schema = kind._block_schema_id  # noqa: SLF001 - Prefect has no other way
     data = _data(block, nested or {})
-    if there is None:
+    if document_id is None:
         made = BlockDocumentCreate(
             name=name,
             data=data,
@@ -69,9 +69,9 @@ def save(
         try:
             return client.create_block_document(made).id
         except ObjectAlreadyExists:  # another process has just made it
-            there = client.read_block_document_by_name(name, kind.get_block_type_slug(), include_secrets=False).id
-    client.update_block_document(there, BlockDocumentUpdate(data=data, block_schema_id=schema))
-    return there
+            document_id = client.read_block_document_by_name(name, kind.get_block_type_slug(), include_secrets=False).id
+    client.update_block_document(document_id, BlockDocumentUpdate(data=data, block_schema_id=schema))
+    return document_id
 
 
 def nested_id(document: BlockDocument, member: str) -> UUID | None:

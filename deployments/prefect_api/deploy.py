@@ -52,7 +52,7 @@ def parallel_requests() -> int:
     return 4 if own.startswith("postgresql") or server_access.external_url() or database.is_embedded() else 1
 
 
-def deploy_source(wanted: SourceDeployment, like: Sequence[DeploymentResponse] = ()) -> Change:
+def deploy_source(deployment: SourceDeployment, like: Sequence[DeploymentResponse] = ()) -> Change:
     """Create or update the deployments of a source. If nothing differs, nothing is written.
 
     These are the ones that collect, reconcile and backfill it; a source with a flow of its own has only the first. A
@@ -61,7 +61,7 @@ def deploy_source(wanted: SourceDeployment, like: Sequence[DeploymentResponse] =
     reached.
     """
     with open_deployer() as deployer:
-        return deployer.deploy_source(wanted, like)
+        return deployer.deploy_source(deployment, like)
 
 
 def deploy_spec(spec: Spec, *, paused: bool = False) -> Change:
@@ -100,12 +100,12 @@ class Deployer:
             found = _read_by_name(self.client, flows, names[start : start + size])
             self._there |= {(_flow_of(one), one.name): one for one in found}
 
-    def deploy_source(self, wanted: SourceDeployment, like: Sequence[DeploymentResponse] = ()) -> Change:
+    def deploy_source(self, deployment: SourceDeployment, like: Sequence[DeploymentResponse] = ()) -> Change:
         """As the function `deploy_source`."""
         others = {str(one.entrypoint): one for one in like}
         change, *_ = [
-            self.deploy(spec, others.get(spec["entrypoint"]), paused=wanted.paused and bool(spec["schedules"]))
-            for spec in source_specs(wanted)
+            self.deploy(spec, others.get(spec["entrypoint"]), paused=deployment.paused and bool(spec["schedules"]))
+            for spec in source_specs(deployment)
         ]
         return change
 

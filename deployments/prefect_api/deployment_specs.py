@@ -31,11 +31,11 @@ class SourceDeployment:
     """The immutable id of the source: runs find it by this, and its ticks follow from this (else from its name)."""
 
 
-def source_specs(wanted: SourceDeployment) -> list[Spec]:
+def source_specs(deployment: SourceDeployment) -> list[Spec]:
     """The deployments of a source: the one that collects it first. One with a flow of its own has no others."""
-    if wanted.entrypoint is not None:
-        return [_fill(read_template(COLLECT), wanted)]
-    return [_fill(read_template(flow), wanted) for flow in OF_A_SOURCE]
+    if deployment.entrypoint is not None:
+        return [_fill(read_template(COLLECT), deployment)]
+    return [_fill(read_template(flow), deployment) for flow in OF_A_SOURCE]
 
 
 def _fill(template: Spec, wanted: SourceDeployment) -> Spec:

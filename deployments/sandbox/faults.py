@@ -170,8 +170,8 @@ class FaultInjector:
         self._faults: dict[int, InjectedFault] = {}
         self._issued = 0
 
-    def inject(self, wanted: Mapping[str, Any]) -> InjectedFault:
-        fault = _read_fault(self._issued + 1, wanted)
+    def inject(self, request: Mapping[str, Any]) -> InjectedFault:
+        fault = _read_fault(self._issued + 1, request)
         self._issued = fault.id
         self._faults[fault.id] = fault
         return fault

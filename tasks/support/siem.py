@@ -17,7 +17,7 @@ from blocks.siem.formats.event import StreamMetadata
 from blocks.siem.privacy import processing
 from blocks.siem.privacy.rules import parse
 from blocks.source import OnePasswordSource
-from blocks.store import fields
+from blocks.store import fields, names
 from blocks.store.forwarding import forward_pairs
 from tasks.support.source import default_store, open_store
 
@@ -77,7 +77,8 @@ def make_preparer(engine: Engine, source_id: str, api: Api, block: SiemBlock, se
         namespace=block.data_stream_namespace(api),
     )
     rules = parse(block.rules, block.hash_key.get_secret_value())
-    return Preparer(sender, rules, block.event_format, stream, _processing_rules(about))
+    known_names = names.name_by_uuid(engine) if block.with_names else {}
+    return Preparer(sender, rules, block.event_format, stream, _processing_rules(about), known_names)
 
 
 def _processing_rules(about: SourceMetadata) -> ProcessingRules:

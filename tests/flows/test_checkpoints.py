@@ -48,9 +48,9 @@ def test_the_log_of_a_run_has_one_line_that_the_store_leads_to(source: Source, t
     (line,) = wait_until(lambda: logged(state))
     (head,) = checkpoints.parse(line)
     assert head.source == source.name
-    assert {api: one.events for api, one in head.heads.items()} == dict.fromkeys(Api, 100)
+    assert {api: one.events for api, one in head.links.items()} == dict.fromkeys(Api, 100)
     engine = source.engine()
-    proofs = verification.verify(engine, head.source_id, wanted=checkpoints.links_of([head]))
+    proofs = verification.verify(engine, head.source_id, link_numbers=checkpoints.links_of([head]))
     assert [one.damaged for one in proofs] == [0, 0, 0]
     assert [one.matches for one in checkpoints.compare([head], head.source_id, proofs)] == [True] * 3
     engine.dispose()

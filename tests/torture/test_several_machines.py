@@ -26,7 +26,7 @@ from torture.machines import AUTH, PASSWORD, Cable, Databases, Machine, Server
 from torture.outcome import opened
 
 from blocks.events_api.models import Api
-from blocks.store.claims import LEASE_NS
+from blocks.store.claim_expiry import CLAIM_NS
 from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def _a_worker_is_killed(site: Site, row: Row) -> None:
     site.sandbox.clear_faults()
     assert site.claims_of(site.one), "its runs have left their claims"
     site.one.start()
-    again = site.wait_until_read(killed, LEASE_NS / 1e9 + READ_SECONDS)
+    again = site.wait_until_read(killed, CLAIM_NS / 1e9 + READ_SECONDS)
     row.notes.append(f"worker killed with its runs and started: each source read after {again:.0f} s")
 
 
@@ -269,12 +269,12 @@ def _a_machine_is_cut_off(site: Site, row: Row) -> None:
     site.sandbox.clear_faults()
     held = site.claims_of(site.two)
     assert held, "its runs have claims, and nobody knows whether they live"
-    again = site.wait_until_read(cut, LEASE_NS / 1e9 + READ_SECONDS)
+    again = site.wait_until_read(cut, CLAIM_NS / 1e9 + READ_SECONDS)
     wait_until(lambda: time.time() > cut + CUT_SECONDS, CUT_SECONDS * 2)
     taken = len(site.two.submitted_runs())
     site.cable.heal()
     healed = time.time()
-    wait_until(lambda: len(site.two.submitted_runs()) > taken, LEASE_NS / 1e9 * SLOW)
+    wait_until(lambda: len(site.two.submitted_runs()) > taken, CLAIM_NS / 1e9 * SLOW)
     back = time.time() - healed
     site.wait_until_read(time.time())
     row.notes.append(
@@ -360,7 +360,7 @@ def test_what_a_machine_held_that_is_cut_off_for_good(row: Row) -> None:
             cut = time.time()
             write("\n")
             with opened(url) as engine, engine.connect() as connection:
-                connection.exec_driver_sql(f"SET lock_timeout = '{int(LEASE_NS / 1e9 * SLOW)}s'")
+                connection.exec_driver_sql(f"SET lock_timeout = '{int(CLAIM_NS / 1e9 * SLOW)}s'")
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1)")
             row.times, row.seconds = 1, time.time() - cut
             assert read() == "gave up\n"

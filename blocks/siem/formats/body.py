@@ -81,11 +81,13 @@ class SignIn(BodyPart):
 
 
 class ItemUsage(BodyPart):
-    """An item usage."""
+    """An item usage. Names are there if the SIEM gets them (see `added_names`)."""
 
     used_version: Whole = None
     vault_uuid: Text = None
+    vault_name: Text = None
     item_uuid: Text = None
+    item_name: Text = None
     action: Text = None
     account_uuid: Text = None
     user: UserDetails | None = None
@@ -98,7 +100,7 @@ class ItemUsage(BodyPart):
 
 
 class Audit(BodyPart):
-    """An audit event."""
+    """An audit event. Names are there if the SIEM gets them (see `added_names`)."""
 
     actor_uuid: Text = None
     actor_type: Text = None
@@ -107,8 +109,10 @@ class Audit(BodyPart):
     action: Text = None
     object_type: Text = None
     object_uuid: Text = None
+    object_name: Text = None
     aux_id: Whole = None
     aux_uuid: Text = None
+    aux_name: Text = None
     aux_info: Text = None
     actor_details: UserDetails | None = None
     object_details: UserDetails | None = None

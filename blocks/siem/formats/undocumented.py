@@ -55,12 +55,12 @@ def undocumented_members(api: Api, body: str) -> dict[str, Any]:
     return found if sum(1 for _ in _names(found)) <= MEMBERS_MAX else {}
 
 
-def merge(one: dict[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Add the members of `other` to `one`, and merge objects that both have."""
+def merge(target: dict[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the members of `other` to `target`, and merge objects that both have."""
     for name, value in other.items():
-        there = one.get(name)
-        one[name] = merge(there, value) if isinstance(there, dict) and isinstance(value, dict) else value
-    return one
+        present = target.get(name)
+        target[name] = merge(present, value) if isinstance(present, dict) and isinstance(value, dict) else value
+    return target
 
 
 def _is_documented(api: Api, body: str) -> bool:

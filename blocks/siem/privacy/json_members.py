@@ -67,12 +67,12 @@ def compact(data: bytes) -> bytes:
         return _SPACE.sub(lambda found: found[1] or b"", data)
 
 
-def join_fast(found: dict[str, msgspec.Raw]) -> bytes:
-    return _encode(found)
+def join_fast(members: dict[str, msgspec.Raw]) -> bytes:
+    return _encode(members)
 
 
-def join_members(found: Iterable[Member]) -> bytes:
-    return b"{%b}" % b",".join([b"%b:%b" % (text, value) for text, _, value in found])
+def join_members(members: Iterable[Member]) -> bytes:
+    return b"{%b}" % b",".join([b"%b:%b" % (text, value) for text, _, value in members])
 
 
 def text_of(value: bytes) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from blocks.events_api.vocabulary import EVENTS
 from blocks.problems import Problem, closest_match, quote
+from blocks.siem import added_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,9 +17,15 @@ if TYPE_CHECKING:
 
 Path = tuple[str, ...]
 
+ADDED = tuple(added_names.MEMBERS.values())
+"""Members that 1Password does not send: names beside ids, for SIEMs that get names."""
 NEW = "new:"
 """The prefix of a member or a value that is not documented. It shows that the name is no typing error."""
-CLASSES: Mapping[str, tuple[str, ...]] = {"@names": ("name",), "@emails": ("email",), "@ips": ("ip", "ip_address")}
+CLASSES: Mapping[str, tuple[str, ...]] = {
+    "@names": ("name", *ADDED),
+    "@emails": ("email",),
+    "@ips": ("ip", "ip_address"),
+}
 """Classes of personal data. Each stands for all members with one of these names, in every API and version."""
 PROTECTED = ("uuid", "timestamp")
 """Members that no rule may change: without them, an event can neither be identified nor found."""
@@ -35,18 +42,22 @@ def documented_paths() -> tuple[Path, ...]:
 @cache
 def class_paths(name: str) -> tuple[Path, ...]:
     """Return the members that a class stands for."""
-    return tuple(path for path in documented_paths() if path[-1] in CLASSES[name])
+    paths = (*documented_paths(), *((member,) for member in ADDED))
+    return tuple(path for path in paths if path[-1] in CLASSES[name])
 
 
 def resolve(name: str) -> tuple[Path, ...]:
-    """Return the paths that a checked name stands for."""
-    return class_paths(name) if name in CLASSES else (tuple(name.removeprefix(NEW).split(".")),)
+    """Return the paths that a checked name stands for, its own first. An id stands for its name, too."""
+    if name in CLASSES:
+        return class_paths(name)
+    added = added_names.MEMBERS.get(name)
+    return (tuple(name.removeprefix(NEW).split(".")), *(((added,),) if added else ()))
 
 
 def name_problems(name: str, path: str, *, classes: bool = True) -> Iterator[Problem]:
     """Yield the problem of the member name at `path`. If `classes` is False, a class is a problem, too."""
     dotted = [".".join(one) for one in documented_paths()]
-    words = [*CLASSES, *dotted] if classes else dotted
+    words = [*CLASSES, *dotted, *ADDED] if classes else dotted
     if name.startswith(NEW):
         if not all(name.removeprefix(NEW).split(".")):
             yield Problem(path, f"{quote(name)} does not name a member", "names with dots between them")

@@ -83,9 +83,9 @@ def problems(pattern: str, path: str) -> Iterator[Problem]:
         yield Problem(path, "RE2 reads {,n} as text", "{0,n}")
 
 
-def pattern_set_problems(given: Iterable[str], path: str) -> Iterator[Problem]:
+def pattern_set_problems(patterns: Iterable[str], path: str) -> Iterator[Problem]:
     """Yield the problem of all patterns of a list of rules together. Invalid patterns do not count."""
-    sizes = [found.size for pattern in given if (found := _valid(pattern))]
+    sizes = [found.size for pattern in patterns if (found := _valid(pattern))]
     if len(sizes) > COUNT_MAX:
         yield Problem(path, f"it has {len(sizes)} patterns", f"{COUNT_MAX} at most")
     elif sum(sizes) > TOTAL_MAX:

@@ -111,25 +111,27 @@ class ProcessingRules:
     def empty(self) -> bool:
         return not (self.includes or self.excludes or self.changes)
 
-    def apply(self, body: str) -> RuleOutcome:
+    def apply(self, body: str, named: str | None = None) -> RuleOutcome:
         """Return the outcome for an event; its `body` is the changed line. Raises nothing.
+
+        `named` is the body with names beside its ids. It is what this changes, while includes and excludes read `body`.
 
         If an event is so large that the rules would take too long, it is filtered: its personal data stays protected.
         """
         if self.empty:
-            return UNCHANGED
+            return UNCHANGED if named is None else RuleOutcome(named.encode(errors="replace"))
         line, work = json_members.compact(body.encode(errors="replace")), _WorkBudget()
         try:
             if dropped := self._dropped(line, work):
                 return RuleOutcome(filter_reason=dropped)
-            changed = line
+            before = changed = line if named is None else json_members.compact(named.encode(errors="replace"))
             for rule in self.changes:
                 changed = rule.apply(changed, work)
         except _TooMuchWorkError:
             return RuleOutcome(
                 filter_reason=f"The source's processing rules would take too long for its {len(line):,} bytes."
             )
-        return UNCHANGED if changed is line else RuleOutcome(changed)
+        return UNCHANGED if changed is before and named is None else RuleOutcome(changed)
 
     def _dropped(self, line: bytes, work: _WorkBudget) -> str | None:
         if self.includes and not any(rule.matches(line, work) for rule in self.includes):

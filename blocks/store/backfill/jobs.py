@@ -91,59 +91,57 @@ def split(start_ns: int, end_ns: int, width_ns: int) -> list[tuple[int, int]]:
     return [(at, min(at + width_ns, end_ns)) for at in range(start_ns, end_ns, width_ns)]
 
 
-def choose_apis(named: Iterable[str], configured: Iterable[Api]) -> tuple[Api, ...]:
+def choose_apis(names: Iterable[str], configured: Iterable[Api]) -> tuple[Api, ...]:
     """The requested APIs, or all that the source collects if none is named. Raises ThirdPartyConfigError."""
-    named, configured = set(named), tuple(configured)
-    if unknown := named - set(Api):
+    names, configured = set(names), tuple(configured)
+    if unknown := names - set(Api):
         known = ", ".join(Api)
         raise ThirdPartyConfigError(f"There is no API {min(unknown)!r}.", hint=f"There are {known}.", code="api")
-    wanted = tuple(api for api in Api if api in named) or configured
-    if missing := [api for api in wanted if api not in configured]:
+    chosen = tuple(api for api in Api if api in names) or configured
+    if missing := [api for api in chosen if api not in configured]:
         raise ThirdPartyConfigError(
             f"The source does not collect {', '.join(missing)}.",
             hint="Add it to supported_apis in the source's file, and `onepassword-source apply FILE`.",
             code="api",
         )
-    return wanted
+    return chosen
 
 
-def spans_of(wanted: JobRequest, width_ns: int) -> list[tuple[int, int]]:
+def spans_of(job: JobRequest, width_ns: int) -> list[tuple[int, int]]:
     """The windows of each API of a job. Raises ThirdPartyConfigError for more than WINDOWS_MAX windows."""
-    number = -(-(wanted.end_ns - wanted.start_ns) // width_ns) * len(wanted.apis)
+    number = -(-(job.end_ns - job.start_ns) // width_ns) * len(job.apis)
     if number > WINDOWS_MAX:
         raise ThirdPartyConfigError(
             f"That makes {number:,} windows; at most {WINDOWS_MAX:,} are kept.",
             hint="Use longer windows: dense ones are cut by themselves.",
             code="windows",
         )
-    return split(wanted.start_ns, wanted.end_ns, width_ns)
+    return split(job.start_ns, job.end_ns, width_ns)
 
 
-def start(engine: Engine, wanted: JobRequest, width_ns: int, ends_ns: Mapping[Api, int] | None = None) -> JobView:
+def start(engine: Engine, job: JobRequest, width_ns: int, ends_ns: Mapping[Api, int] | None = None) -> JobView:
     """Create a job with its windows, or return the unfinished job of the same kind, source, APIs and span.
 
     `ends_ns`: by API, where its windows end if that is before the end of the span.
     Raises ThirdPartyConfigError for more than WINDOWS_MAX windows.
     """
-    spans = spans_of(wanted, width_ns)
-    same = {**asdict(wanted), "apis": msgspec.json.encode(sorted(wanted.apis)).decode()}
-    ends = dict.fromkeys(wanted.apis, wanted.end_ns) | dict(ends_ns or {})
+    spans = spans_of(job, width_ns)
+    same = {**asdict(job), "apis": msgspec.json.encode(sorted(job.apis)).decode()}
+    ends = dict.fromkeys(job.apis, job.end_ns) | dict(ends_ns or {})
     open_one = select(_jobs).filter_by(**same).where(_jobs.c.finished_ns.is_(None))
     with writing(engine) as connection:
         # A process that starts the same job waits here, then finds it: a statement sees what was committed before it.
-        connection.execute(
-            select(_sources.c.id).where(_sources.c.id == wanted.source_id).with_for_update(key_share=True)
-        )
+        connection.execute(select(_sources.c.id).where(_sources.c.id == job.source_id).with_for_update(key_share=True))
         if under_way := connection.execute(open_one).first():
             return _job(under_way)
-        _delete_old(connection, wanted.source_id)
-        ids = _stream_ids(connection, wanted.source_id)
+        _delete_old(connection, job.source_id)
+        ids = _stream_ids(connection, job.source_id)
         row = {**same, "id": uuid.uuid4().hex, "created_ns": clock.now_ns(), "finished_ns": None}
         connection.execute(_jobs.insert().values(row))
         made = [
             {"job_id": row["id"], "stream_id": ids[api], "start_ns": start, "end_ns": min(end, ends[api])}
             for start, end in spans
-            for api in wanted.apis
+            for api in job.apis
             if start < ends[api]
         ]
         connection.execute(_windows.insert(), made)

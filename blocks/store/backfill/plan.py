@@ -36,20 +36,20 @@ class PlannedWindow:
     requests: int
 
 
-def plan(engine: Engine, wanted: JobRequest, width_ns: int, page_size: int) -> list[PlannedWindow]:
+def plan(engine: Engine, job: JobRequest, width_ns: int, page_size: int) -> list[PlannedWindow]:
     """The windows of a backfill, oldest first; it changes nothing and makes no request.
 
     Raises ThirdPartyConfigError if there are too many.
     """
-    spans = spans_of(wanted, width_ns)
-    known = {api: _known(engine, wanted, api, width_ns) for api in wanted.apis}
+    spans = spans_of(job, width_ns)
+    known = {api: _known(engine, job, api, width_ns) for api in job.apis}
     mean = {api: sum(counts.values()) / len(counts) if counts else 0.0 for api, counts in known.items()}
     return [
         PlannedWindow(
             api, start, end, known[api].get(at, 0), max(ceil((known[api].get(at) or mean[api]) / page_size), 1)
         )
         for at, (start, end) in enumerate(spans)
-        for api in wanted.apis
+        for api in job.apis
     ]
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints: the heads of a source's hash chains at one time, in one line to keep outside of the store.
+"""Checkpoints: the newest links of a source's hash chains at one time, in one line to keep outside of the store.
 
 A store with rewritten chains does not match an earlier checkpoint (see `compare`).
 """
@@ -38,25 +38,28 @@ OTHER_SOURCE, UNKNOWN_API, SHORTER, REWRITTEN, DAMAGED, COUNT = (
 )
 
 
-class ChainHead(msgspec.Struct, frozen=True):
-    """The head of one chain: its newest link, and how many events of the API were stored by then.
+class CheckpointLink(msgspec.Struct, frozen=True):
+    """The newest link of one chain, and how many events of the API were stored by then.
 
     `digest` is hexadecimal, `committed` is RFC 3339; before the first link they are the origin and None.
     """
 
-    link: int
+    number: int = msgspec.field(name="link")
     digest: str
     events: int
     committed: str | None = None
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """The chain heads of one source, by API, and the time of the checkpoint (RFC 3339)."""
+    """The newest links of one source's chains, by API, and the time of the checkpoint (RFC 3339).
+
+    Saved lines call the links `heads`.
+    """
 
     source: str
     source_id: str
     time: str
-    heads: dict[str, ChainHead]
+    links: dict[str, CheckpointLink] = msgspec.field(name="heads")
 
     def line(self) -> str:
         """The checkpoint as one line of JSON in ASCII: nothing in it can break the line or control a terminal."""
@@ -106,7 +109,7 @@ def current(engine: Engine, source_id: str, apis: tuple[str, ...] = ()) -> Check
         return None
     taken = Instant.from_timestamp(clock.now_ns(), unit="nanosecond").format_iso()
     return Checkpoint(
-        rows[0].name, source_id, taken, {row.api: _head(row) for row in rows if not apis or row.api in apis}
+        rows[0].name, source_id, taken, {row.api: _link(row) for row in rows if not apis or row.api in apis}
     )
 
 
@@ -117,28 +120,28 @@ def parse(lines: str) -> list[Checkpoint]:
     """
     found = [_parsed(number, line) for number, line in enumerate(lines.splitlines(), 1) if line.strip()]
     if not found:
-        raise ThirdPartyConfigError("--checkpoints: there is no checkpoint in it.", hint=HINT, code="head")
+        raise ThirdPartyConfigError("--checkpoints: there is no checkpoint in it.", hint=HINT, code="checkpoint")
     return found
 
 
 def _parsed(number: int, line: str) -> Checkpoint:
     try:
-        heads = _line.decode(line[max(line.find("{"), 0) :])
-        for head in heads.heads.values():
-            bytes.fromhex(head.digest)
+        checkpoint = _line.decode(line[max(line.find("{"), 0) :])
+        for link in checkpoint.links.values():
+            bytes.fromhex(link.digest)
     except ValueError:  # msgspec's errors too; its message would quote the input
         raise ThirdPartyConfigError(
-            f"--checkpoints: line {number} is not a checkpoint.", hint=HINT, code="head"
+            f"--checkpoints: line {number} is not a checkpoint.", hint=HINT, code="checkpoint"
         ) from None
-    return heads
+    return checkpoint
 
 
-def _head(row: Row[Any]) -> ChainHead:
+def _link(row: Row[Any]) -> CheckpointLink:
     # SQLite stores any type in any column; a run must not fail on damage, which is for `verify` to report
     digest = row.link_digest if isinstance(row.link_digest, bytes) else b"" if row.link_digest else ORIGIN
     at_ns = row.committed_ns if isinstance(row.committed_ns, int) else None
     committed = None if at_ns is None else Instant.from_timestamp(at_ns, unit="nanosecond").format_iso()
-    return ChainHead(row.link, digest.hex(), row.events, committed)
+    return CheckpointLink(row.link, digest.hex(), row.events, committed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,42 +159,44 @@ class CheckpointResult:
         return self.verdict == MATCHES
 
 
-def links_of(heads: Iterable[Checkpoint]) -> dict[str, set[int]]:
+def links_of(saved: Iterable[Checkpoint]) -> dict[str, set[int]]:
     """The links, by API, whose digests the walk must report (see `verification.verify`)."""
     links: dict[str, set[int]] = {}
-    for one in heads:
-        for api, head in one.heads.items():
-            links.setdefault(api, set()).add(head.link)
+    for checkpoint in saved:
+        for api, link in checkpoint.links.items():
+            links.setdefault(api, set()).add(link.number)
     return links
 
 
 def compare(
-    heads: Iterable[Checkpoint], source_id: str, proofs: Sequence[ChainReport], apis: Sequence[str] = ()
+    saved: Iterable[Checkpoint], source_id: str, proofs: Sequence[ChainReport], apis: Sequence[str] = ()
 ) -> list[CheckpointResult]:
     """Compare the reports of a source with each checkpoint, for all APIs or for some."""
-    found = {proof.api: proof for proof in proofs}
+    reports = {proof.api: proof for proof in proofs}
     return [
-        CheckpointResult(one.time, api, head.link, *_compared(one, head, source_id, found.get(api)))
-        for one in heads
-        for api, head in one.heads.items()
+        CheckpointResult(checkpoint.time, api, link.number, *_compared(checkpoint, link, source_id, reports.get(api)))
+        for checkpoint in saved
+        for api, link in checkpoint.links.items()
         if not apis or api in apis
     ]
 
 
-def _compared(heads: Checkpoint, head: ChainHead, source_id: str, proof: ChainReport | None) -> tuple[str, str]:
-    if heads.source_id != source_id:
-        return OTHER_SOURCE, f"It is a checkpoint of another source, with the id {heads.source_id}."
+def _compared(
+    checkpoint: Checkpoint, link: CheckpointLink, source_id: str, proof: ChainReport | None
+) -> tuple[str, str]:
+    if checkpoint.source_id != source_id:
+        return OTHER_SOURCE, f"It is a checkpoint of another source, with the id {checkpoint.source_id}."
     if proof is None:
         return UNKNOWN_API, "The store has no chain of this API."
-    reached = proof.reached.get(head.link)
+    reached = proof.reached.get(link.number)
     if reached is None:
         return SHORTER, f"The store does not have this link; the newest there is {proof.newest:,}. Links were removed."
-    if reached.digest.hex() != head.digest.lower():
+    if reached.digest.hex() != link.digest.lower():
         return REWRITTEN, "The store has another digest of this link: it, or a link before it, was rewritten."
     if reached.damaged:
         return DAMAGED, "The store has the digest of this link, but what led to it is damaged."
-    if reached.events != head.events:
-        there, then = events_of(reached.events), events_of(head.events)
+    if reached.events != link.events:
+        there, then = events_of(reached.events), events_of(link.events)
         return (
             COUNT,
             f"There are {there} up to this link, and there were {then}: the rest stood before the chain began.",

@@ -86,18 +86,18 @@ def verify(
     engine: Engine,
     source_id: str,
     apis: Sequence[str] = (),
-    wanted: dict[str, set[int]] | None = None,
+    link_numbers: dict[str, set[int]] | None = None,
     advance: Callable[[int], object] = lambda _: None,
 ) -> list[ChainReport]:
     """Walk the chains of a source, all or those of some APIs.
 
-    `wanted`: by API, the numbers of the links whose digest to report. `advance` is called with the number of events
-    read since its last call. Raises FirstPartyGenericError if the store does not answer.
+    `link_numbers`: by API, the numbers of the links whose digest to report. `advance` is called with the number of
+    events read since its last call. Raises FirstPartyGenericError if the store does not answer.
     """
     with _snapshot(engine) as connection:
         streams = connection.execute(_STREAMS, {"source": source_id}).all()
         return [
-            _Walk(connection, stream, (wanted or {}).get(stream.api, set()), advance).run()
+            _Walk(connection, stream, (link_numbers or {}).get(stream.api, set()), advance).run()
             for stream in streams
             if not apis or stream.api in apis
         ]

@@ -31,10 +31,10 @@ Figure = dict[str, Any]
 """`data` and `layout`, as plotly.js takes them."""
 
 
-def build_figures(made: Report) -> dict[str, Figure]:
+def build_figures(report: Report) -> dict[str, Figure]:
     """The data and layout of each chart, by the id of its HTML element."""
-    calendars = {f"calendar-{number}": _calendar(made, api) for number, api in enumerate(made.apis)}
-    return {"collected": _timeline(made), **calendars, "events": _event_counts(made), "lag": _event_lags(made)}
+    calendars = {f"calendar-{number}": _calendar(report, api) for number, api in enumerate(report.apis)}
+    return {"collected": _timeline(report), **calendars, "events": _event_counts(report), "lag": _event_lags(report)}
 
 
 def cell_label(cell: Cell, *, by_hour: bool) -> str:

@@ -38,7 +38,7 @@ LAG = (
 )
 
 
-def render_page(made: Report) -> str:
+def render_page(report: Report) -> str:
     """The page as HTML."""
     library, script = get_plotlyjs(), (TEMPLATES / "page.js").read_text(encoding="utf-8")
     if "</script" in library.lower():
@@ -57,15 +57,15 @@ def render_page(made: Report) -> str:
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),  # noqa: S704 - a file of ours
         library=Markup(library),  # noqa: S704 - plotly's own
         script=Markup(script),  # noqa: S704 - a file of ours
-        figures=Markup(_script_json(build_figures(made))),  # noqa: S704 - it cannot end its element
-        name=made.name,
-        unit=_unit(made),
-        since=format_second(made.since_ns)[:10],
-        now=format_minute(made.now_ns),
-        summary=_summary(made),
-        gaps=[_gap(one) for one in made.gaps],
-        charts=_charts(made),
-        numbers=list(_numbers(made)),
+        figures=Markup(_script_json(build_figures(report))),  # noqa: S704 - it cannot end its element
+        name=report.name,
+        unit=_unit(report),
+        since=format_second(report.since_ns)[:10],
+        now=format_minute(report.now_ns),
+        summary=_summary(report),
+        gaps=[_gap(one) for one in report.gaps],
+        charts=_charts(report),
+        numbers=list(_numbers(report)),
     )
 
 

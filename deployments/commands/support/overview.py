@@ -60,16 +60,16 @@ def summary(states: Iterable[str], subject: str) -> str:
     return f"{counts.total():,} {subject}: {', '.join(f'{number:,} {state}' for state, number in counts.items())}."
 
 
-def pair_row(one: PairStatus, style: str) -> tuple[Text, ...]:
+def pair_row(pair: PairStatus, style: str) -> tuple[Text, ...]:
     """The cells of a pair's line."""
-    waiting = sum(api.waiting for api in one.positions)
-    oldest = min((api.oldest_ns for api in one.positions if api.oldest_ns is not None), default=None)
-    rejected = sum(api.rejected for api in one.positions)
+    waiting = sum(api.waiting for api in pair.positions)
+    oldest = min((api.oldest_ns for api in pair.positions if api.oldest_ns is not None), default=None)
+    rejected = sum(api.rejected for api in pair.positions)
     return (
-        Text(printable(one.siem), "bold"),
-        Text(printable(one.source)),
-        Text(one.state, style),
-        Text(f"{sum(api.sent for api in one.positions):,}"),
+        Text(printable(pair.siem), "bold"),
+        Text(printable(pair.source)),
+        Text(pair.state, style),
+        Text(f"{sum(api.sent for api in pair.positions):,}"),
         Text(f"{waiting:,}" if waiting else ""),
         Text(format_age(oldest)),
         Text(f"{rejected:,}" if rejected else "", "yellow"),

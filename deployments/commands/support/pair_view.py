@@ -19,36 +19,36 @@ STYLES = {
 NONE_YET = "There are no SIEMs yet. Add one with: onepassword-source siem add"
 
 
-def state_style(one: PairStatus) -> str:
-    return STYLES.get(one.state, "bold red")
+def state_style(pair: PairStatus) -> str:
+    return STYLES.get(pair.state, "bold red")
 
 
-def summary_line(one: PairStatus) -> Text:
+def summary_line(pair: PairStatus) -> Text:
     """A pair in one line: `soc  splunk  ok  2,892 sent, 12 waiting for 48 s`."""
-    sent, waiting = (sum(getattr(api, name) for api in one.positions) for name in ("sent", "waiting"))
-    oldest = min((api.oldest_ns for api in one.positions if api.oldest_ns is not None), default=None)
-    until = f" until {format_minute(one.next_file_ns)}, for a full file" if one.next_file_ns is not None else ""
+    sent, waiting = (sum(getattr(api, name) for api in pair.positions) for name in ("sent", "waiting"))
+    oldest = min((api.oldest_ns for api in pair.positions if api.oldest_ns is not None), default=None)
+    until = f" until {format_minute(pair.next_file_ns)}, for a full file" if pair.next_file_ns is not None else ""
     text = f"{sent:,} sent" + (f", {waiting:,} waiting for {format_age(oldest)}{until}" if waiting else "")
-    if one.state == "retrying" and (retried := [api for api in one.positions if api.is_retried]):
+    if pair.state == "retrying" and (retried := [api for api in pair.positions if api.is_retried]):
         first = min(retried, key=lambda api: api.retries_ns or 0)  # one that no run waits for is tried with the next
         text += f"; {first.api}: attempt {next_attempt(first)}"
-    return join_styled((one.siem, "bold"), (one.kind, ""), (one.state, STYLES.get(one.state, "bold red")), (text, ""))
+    return join_styled((pair.siem, "bold"), (pair.kind, ""), (pair.state, state_style(pair)), (text, ""))
 
 
-def pair_as_json(one: PairStatus) -> dict[str, Any]:
+def pair_as_json(pair: PairStatus) -> dict[str, Any]:
     """The record of a pair for `--json`, with times in RFC 3339."""
     return {
-        "siem": one.siem,
-        "type": one.kind,
-        "source": one.source,
-        "source_id": one.source_id,
-        "state": one.state,
-        "in_error": one.in_error,
-        "for_siem": one.for_siem,
-        "next_file": format_rfc3339(one.next_file_ns),
-        "paused_since": format_rfc3339(one.paused_ns),
-        "config": one.config,
-        "apis": [_position_as_json(position) for position in one.positions],
+        "siem": pair.siem,
+        "type": pair.kind,
+        "source": pair.source,
+        "source_id": pair.source_id,
+        "state": pair.state,
+        "in_error": pair.in_error,
+        "for_siem": pair.for_siem,
+        "next_file": format_rfc3339(pair.next_file_ns),
+        "paused_since": format_rfc3339(pair.paused_ns),
+        "config": pair.config,
+        "apis": [_position_as_json(position) for position in pair.positions],
     }
 
 

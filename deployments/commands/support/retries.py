@@ -14,23 +14,23 @@ RETRIED_NS = 90 * 60 * 10**9
 """A failing API is retried for so long since its last progress, see `tasks.attempts`."""
 
 
-def retry_line(one: StreamStatus | PositionStatus) -> str | None:
+def retry_line(status: StreamStatus | PositionStatus) -> str | None:
     """The last attempt, the next one, and when retries end; None if it does not fail or is not retried."""
-    if not one.is_retried or one.failing_since_ns is None:
+    if not status.is_retried or status.failing_since_ns is None:
         return None
     parts = [
-        f"failing since {clock_of(one.failing_since_ns)}",
-        f"attempt {one.failed_attempts:,} failed at {clock_of(one.error_ns)}",
-        f"attempt {next_attempt(one)}",
-        f"gives up {clock_of(one.failing_since_ns + RETRIED_NS)}, if no attempt succeeds",
+        f"failing since {clock_of(status.failing_since_ns)}",
+        f"attempt {status.failed_attempts:,} failed at {clock_of(status.error_ns)}",
+        f"attempt {next_attempt(status)}",
+        f"gives up {clock_of(status.failing_since_ns + RETRIED_NS)}, if no attempt succeeds",
     ]
-    return f"{one.api}: {', '.join(parts)} (UTC)."
+    return f"{status.api}: {', '.join(parts)} (UTC)."
 
 
-def next_attempt(one: StreamStatus | PositionStatus) -> str:
+def next_attempt(status: StreamStatus | PositionStatus) -> str:
     """Which attempt is next, and when: `3 by 14:14:20`."""
-    when = "now, or with the next run" if one.retries_ns is None else f"by {clock_of(one.retries_ns)}"
-    return f"{one.failed_attempts + 1:,} {when}"
+    when = "now, or with the next run" if status.retries_ns is None else f"by {clock_of(status.retries_ns)}"
+    return f"{status.failed_attempts + 1:,} {when}"
 
 
 def clock_of(ns: int | None) -> str:

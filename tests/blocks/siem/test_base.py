@@ -82,8 +82,14 @@ class TestFingerprint:
         block = Otlp(url="https://siem.example", headers=SecretStr("a=b"))
         slow = hashlib.scrypt(b"a=b", salt=b"onepassword-source.otlp.headers", n=2**12, r=8, p=1, dklen=32).hex()
         plain = {**block.public_settings(), "headers": slow, "hash_key": ""}
+        del plain["with_names"]  # it came later: while it is not set, the fingerprint is as it was without it
         made = hashlib.blake2b(json.dumps(plain, sort_keys=True).encode(), digest_size=16).hexdigest()
         assert block.fingerprint() == made
+
+    def test_a_fingerprint_changes_with_names(self) -> None:
+        url = "https://siem.example"
+        assert Otlp(url=url).fingerprint() == Otlp(url=url, with_names=False).fingerprint()
+        assert Otlp(url=url).fingerprint() != Otlp(url=url, with_names=True).fingerprint()
 
     def test_the_fingerprint_depends_on_each_secret_and_its_member(self) -> None:
         blocks = [

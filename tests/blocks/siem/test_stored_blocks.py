@@ -51,7 +51,7 @@ def test_a_stored_block_loads_with_every_setting(kind: str) -> None:
     block = load(kind).ensure_valid()
     stored = dict(STORED[kind]["data"])
     assert stored.pop("shape") == "ocsf"
-    assert settings(block) == {**stored, "event_format": "ocsf"}
+    assert settings(block) == {**stored, "event_format": "ocsf", "with_names": False}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -19,6 +19,7 @@ from blocks import clock, process_identity
 from blocks.errors import ClaimLostError
 from blocks.store import claims, source_status, streams
 from blocks.store.backfill import jobs
+from blocks.store.claim_expiry import CLAIM_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,9 +100,7 @@ def is_replaced(engine: Engine, kind: Kind, rows: Rows) -> bool:
     return rows(kind.ask("holder")) == [("run-2",)]
 
 
-def test_the_pid_of_a_dead_process_that_another_has_now_keeps_nobody_out(
-    kind: Kind, engine: Engine, rows: Rows
-) -> None:
+def test_the_pid_of_a_dead_process_that_another_has_now_blocks_no_run(kind: Kind, engine: Engine, rows: Rows) -> None:
     own = process_identity.own()
     assert own.started
     claim = rewritten(engine, kind, replace(own, started=own.started - 1).as_text())
@@ -117,7 +116,7 @@ def test_who_is_elsewhere_is_left_to_expiry(
     elsewhere = replace(process_identity.own(), **{member: "another"}, pid=_free_pid())
     rewritten(engine, kind, elsewhere.as_text())
     assert not is_replaced(engine, kind, rows)
-    expired_ns = clock.now_ns() + claims.LEASE_NS + 10**9
+    expired_ns = clock.now_ns() + CLAIM_NS + 10**9
     monkeypatch.setattr(clock, "now_ns", lambda: expired_ns)
     assert is_replaced(engine, kind, rows)
 

@@ -11,7 +11,8 @@ from support.values import SOURCE
 from blocks import clock
 from blocks.errors import ClaimLostError, ThirdPartyConfigError, ThirdPartyGenericError, UnexpectedError
 from blocks.events_api.models import Api, Page
-from blocks.store import claims, health, pages, source_status, streams
+from blocks.store import health, pages, source_status, streams
+from blocks.store.claim_expiry import CLAIM_NS
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -33,7 +34,7 @@ def audit(engine: Engine) -> streams.StreamView:
     return streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0]
 
 
-def test_a_claim_of_a_time_to_come_keeps_nobody_out(engine: Engine, claim: StreamClaim, moving: MovingClock) -> None:
+def test_a_claim_of_a_time_to_come_blocks_no_run(engine: Engine, claim: StreamClaim, moving: MovingClock) -> None:
     """The run was killed, and then the clock was set back by a day."""
     streams.renew(engine, claim)
     moving.advance(-86_400)
@@ -53,7 +54,7 @@ def test_a_claim_kept_for_a_long_wait_holds_for_all_of_it(
 
 def test_a_claim_keeps_others_out_until_it_lapses(engine: Engine, claim: StreamClaim, moving: MovingClock) -> None:
     assert streams.acquire(engine, audit(engine), "run-2") is None
-    moving.advance(claims.LEASE_NS / SECOND + 1)
+    moving.advance(CLAIM_NS / SECOND + 1)
     second = streams.acquire(engine, audit(engine), "run-2")
     assert second is not None
     assert second.fence > claim.fence
@@ -65,12 +66,12 @@ def test_a_renewed_claim_lasts_through_the_wait_and_the_attempt_after_it(
     engine: Engine, claim: StreamClaim, moving: MovingClock
 ) -> None:
     streams.renew(engine, claim, for_seconds=300)
-    moving.advance(300 + claims.LEASE_NS / SECOND - 1)
+    moving.advance(300 + CLAIM_NS / SECOND - 1)
     assert streams.acquire(engine, audit(engine), "run-2") is None
 
 
 def test_a_clock_that_goes_back_cannot_undo_the_fence(engine: Engine, claim: StreamClaim, moving: MovingClock) -> None:
-    moving.advance(claims.LEASE_NS / SECOND + 1)
+    moving.advance(CLAIM_NS / SECOND + 1)
     assert streams.acquire(engine, audit(engine), "run-2")
     moving.advance(-3600)
     with pytest.raises(ClaimLostError):

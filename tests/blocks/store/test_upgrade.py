@@ -32,8 +32,19 @@ if TYPE_CHECKING:
 
 SOURCE_ID = "a" * 32
 BEFORE = "0011"
-NEW = {"state_spans", "event_index", "index_values", "user_names", "index_positions", "index_state", "names"}
+NEW = {
+    "state_spans",
+    "event_index",
+    "index_values",
+    "user_names",
+    "index_positions",
+    "index_state",
+    "names",
+    "insight_days",
+}
 """Tables that later versions added; they begin empty."""
+ADDED = {"sources": {"token_expires_ns": None}}
+"""Columns that later versions added, and what they begin with."""
 TABLES = {
     "forwards": "pairs",
     "forward_positions": "positions",
@@ -126,7 +137,8 @@ def test_an_upgrade_keeps_every_row_and_column(kept: Engine, upgraded: Engine) -
     assert after.keys() - NEW == {TABLES.get(table, table) for table in before}
     for table, rows in before.items():
         in_words = [renamed(row) for row in rows] if table in {"conditions", "health_events"} else rows
-        expected = [{COLUMNS.get(name, name): value for name, value in row.items()} for row in in_words]
+        added = ADDED.get(table, {})
+        expected = [{COLUMNS.get(name, name): value for name, value in row.items()} | added for row in in_words]
         assert in_order(after[TABLES.get(table, table)]) == in_order(expected), table
 
 
@@ -145,8 +157,8 @@ def test_an_upgraded_store_shows_bodies_cursors_and_positions(kept: Engine, upgr
     assert require_proof(upgraded) == 32
     assert [report.damaged for report in verification.verify(upgraded, SOURCE_ID)] == [0, 0, 0]
     with kept.connect() as connection:
-        asked = text("SELECT api, cursor FROM streams WHERE source_id LIKE 'a%'")
-        cursors = dict(connection.execute(asked).tuples().all())
+        query = text("SELECT api, cursor FROM streams WHERE source_id LIKE 'a%'")
+        cursors = dict(connection.execute(query).tuples().all())
         bodies = connection.scalars(text("SELECT body FROM audit_events ORDER BY id")).all()
         (sent_id,) = connection.scalars(text("SELECT max(sent_id) FROM forward_positions"))
     found = streams.of_source(upgraded, SOURCE_ID, tuple(Api))
@@ -162,7 +174,7 @@ def test_an_upgraded_store_shows_bodies_cursors_and_positions(kept: Engine, upgr
 
 
 def test_an_upgraded_store_goes_on(upgraded: Engine) -> None:
-    """Ids rise, a claim that nobody renewed expires, and what was open under the old name is closed."""
+    """Ids rise, a claim that no run renewed expires, and what was open under the old name is closed."""
     view = streams.of_source(upgraded, SOURCE_ID, (Api.AUDIT,))[0]
     claim = streams.acquire(upgraded, view, "run-9", by_force=True)
     assert claim

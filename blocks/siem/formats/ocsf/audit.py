@@ -66,8 +66,9 @@ def _access(body: Audit) -> ClassFields:
 def _group(body: Audit) -> ClassFields:
     """Return the fields of a group's access to a vault, of a membership, or of a group itself."""
     if body.object_type == "gva":
-        return ClassFields(group=objects.reference(body.aux_uuid), privileges=_privileges(body), resource=_vault(body))
-    group = objects.reference(body.object_uuid)
+        group = objects.reference(body.aux_uuid, body.aux_name)
+        return ClassFields(group=group, privileges=_privileges(body), resource=_vault(body))
+    group = objects.reference(body.object_uuid, body.object_name)
     if body.object_type == "gm":
         role = body.aux_info
         return ClassFields(
@@ -79,7 +80,8 @@ def _group(body: Audit) -> ClassFields:
 def _entity(body: Audit) -> ClassFields:
     kind, uid = body.object_type, body.object_uuid or None
     type_id, caption = ENTITY_TYPES.get(kind, (OTHER, kind)) if kind else (UNKNOWN, "Unknown")
-    return ClassFields(entity=objects.OcsfEntity(type_id, caption, uid, None if uid else objects.UNKNOWN_NAME))
+    name = body.object_name or (None if uid else objects.UNKNOWN_NAME)
+    return ClassFields(entity=objects.OcsfEntity(type_id, caption, uid, name))
 
 
 def _aux_user(body: Audit) -> objects.OcsfUser | None:
@@ -92,7 +94,7 @@ def _privileges(body: Audit) -> list[str]:
 
 
 def _vault(body: Audit) -> objects.OcsfReference | None:
-    return objects.OcsfReference(body.object_uuid, None, "Vault") if body.object_uuid else None
+    return objects.OcsfReference(body.object_uuid, body.object_name, "Vault") if body.object_uuid else None
 
 
 _CLASS_FIELDS: dict[OcsfClass, Callable[[Audit], ClassFields]] = {

@@ -44,11 +44,12 @@ def document(encoder_input: EncoderInput, body: ItemUsage) -> bytes:
 
 def _item(body: ItemUsage) -> objects.OcsfEntity:
     uid, version = body.item_uuid or None, body.used_version
+    vault = {"vault_uuid": body.vault_uuid, "vault_name": body.vault_name}
     return objects.OcsfEntity(
         OTHER,
         "Item",
         uid,
-        None if uid else objects.UNKNOWN_NAME,
+        body.item_name or (None if uid else objects.UNKNOWN_NAME),
         None if version is None else str(version),
-        {"vault_uuid": body.vault_uuid} if body.vault_uuid else None,
+        {name: value for name, value in vault.items() if value} or None,
     )

@@ -167,14 +167,14 @@ def _system(name: str, version: str | None) -> OperatingSystem:
     return OperatingSystem(name, type_id, caption, version)
 
 
-def session(found: body.Session) -> OcsfSession | None:
-    uid, created = found.uuid or None, to_milliseconds(found.login_time)
+def session(raw: body.Session) -> OcsfSession | None:
+    uid, created = raw.uuid or None, to_milliseconds(raw.login_time)
     return None if uid is None and created is None else OcsfSession(uid, created)
 
 
-def reference(uid: str | None, kind: str | None = None) -> OcsfReference:
-    """Return a reference to a group or a resource by its id."""
-    return OcsfReference(uid, None, kind) if uid else OcsfReference(None, UNKNOWN_NAME, kind)
+def reference(uid: str | None, name: str | None = None) -> OcsfReference:
+    """Return a reference to a group by its id, with its name if that is known."""
+    return OcsfReference(uid, name or (None if uid else UNKNOWN_NAME))
 
 
 def unmapped(**members: Any) -> dict[str, Any] | None:

@@ -270,7 +270,8 @@ class TestClasses:
         of_things = {("client", name) for name in ("app_name", "platform_name", "os_name")}
         assert suspects - held == of_things
         assert {path[0] for path in held} == {
-            *("target_user", "user", "actor_details", "object_details", "aux_details", "client", "session")
+            *("target_user", "user", "actor_details", "object_details", "aux_details", "client", "session"),
+            *members.ADDED,
         }
 
     @pytest.mark.parametrize("api", list(Api))

@@ -1,4 +1,4 @@
-"""What a chain alone cannot tell is found with a head that was kept elsewhere."""
+"""What a chain alone cannot show is found with a checkpoint that was saved elsewhere."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def head(filled: Filled) -> Checkpoint:
 
 def compared(filled: Filled, *kept: Checkpoint) -> dict[str, str]:
     """The verdict of each API, of the last of these heads."""
-    proofs = verification.verify(filled.engine, SOURCE.id, wanted=checkpoints.links_of(kept))
+    proofs = verification.verify(filled.engine, SOURCE.id, link_numbers=checkpoints.links_of(kept))
     return {one.api: one.verdict for one in checkpoints.compare(kept, SOURCE.id, proofs)}
 
 
@@ -52,14 +52,18 @@ ALL_LEAD = dict.fromkeys(Api, "leads")
 
 def test_a_head_is_one_line_with_all_that_is_needed(filled: Filled, moving: MovingClock) -> None:
     line = head(filled).line()
-    told = json.loads(line)
+    document = json.loads(line)
     assert line.isascii()
     assert "\n" not in line
-    assert (told["source"], told["source_id"], told["time"]) == (SOURCE.name, SOURCE.id, "2026-09-21T14:13:20Z")
+    assert (document["source"], document["source_id"], document["time"]) == (
+        SOURCE.name,
+        SOURCE.id,
+        "2026-09-21T14:13:20Z",
+    )
     ((digest, committed_ns),) = filled.ask(
         "SELECT digest, committed_ns FROM chain WHERE stream_id = {audit} AND number = 6"
     )
-    assert told["heads"]["audit"] == {
+    assert document["heads"]["audit"] == {
         "link": 6,
         "digest": bytes(digest).hex(),
         "events": 24,
@@ -68,16 +72,16 @@ def test_a_head_is_one_line_with_all_that_is_needed(filled: Filled, moving: Movi
 
 
 def test_it_is_one_read(filled: Filled) -> None:
-    asked: list[str] = []
-    database_event.listen(filled.engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    statements: list[str] = []
+    database_event.listen(filled.engine, "before_cursor_execute", lambda *document: statements.append(document[2]))
     checkpoints.current(filled.engine, SOURCE.id)
-    assert [one.split()[0] for one in asked if one != "BEGIN"] == ["SELECT"]
+    assert [one.split()[0] for one in statements if one != "BEGIN"] == ["SELECT"]
 
 
 def test_before_the_first_event_it_is_the_origin(engine: Engine, source: SourceRecord) -> None:
     filled = Filled(engine)
     kept = head(filled)
-    assert kept.heads[Api.AUDIT] == checkpoints.ChainHead(0, ORIGIN.hex(), 0)
+    assert kept.links[Api.AUDIT] == checkpoints.CheckpointLink(0, ORIGIN.hex(), 0)
     fill(engine)
     assert compared(filled, kept) == ALL_LEAD
 
@@ -93,7 +97,7 @@ def test_a_store_that_grew_and_was_pruned_leads_to_each_head(filled: Filled) -> 
         kept.append(head(filled))
     for one in kept:
         assert compared(filled, one) == ALL_LEAD
-    proofs = verification.verify(filled.engine, SOURCE.id, wanted=checkpoints.links_of(kept))
+    proofs = verification.verify(filled.engine, SOURCE.id, link_numbers=checkpoints.links_of(kept))
     assert [one.matches for one in checkpoints.compare(kept, SOURCE.id, proofs)] == [True] * 3 * len(kept)
 
 
@@ -116,7 +120,7 @@ def test_a_chain_that_was_cut_short_is_sound_and_does_not_lead_to_the_head(fille
 
 
 def forge(filled: Filled) -> None:
-    """Make the whole chain of the audit stream anew with the program's own code."""
+    """Rewrite the whole chain of the audit stream with the program's own code."""
     before = ORIGIN
     with filled.engine.connect() as connection:
         found = list(verification.links(connection, filled.id_of(Api.AUDIT)))
@@ -134,7 +138,7 @@ def forge(filled: Filled) -> None:
     filled.change("UPDATE streams SET link_digest = :digest WHERE id = {audit}", digest=before)
 
 
-def test_a_chain_that_was_made_anew_is_sound_and_does_not_lead_to_the_head(filled: Filled) -> None:
+def test_a_rewritten_chain_is_sound_and_does_not_match_the_checkpoint(filled: Filled) -> None:
     kept = head(filled)
     forge(filled)
     assert compared(filled, kept) == ALL_LEAD  # it is the same one
@@ -167,16 +171,16 @@ def test_events_from_before_the_chain_are_counted_in_the_head(filled: Filled) ->
 
 def test_a_head_of_another_source_or_api(filled: Filled) -> None:
     kept = head(filled)
-    other = checkpoints.Checkpoint("Other", "f" * 32, kept.time, kept.heads)
+    other = checkpoints.Checkpoint("Other", "f" * 32, kept.time, kept.links)
     assert compared(filled, other) == dict.fromkeys(Api, "other source")
-    unknown = checkpoints.Checkpoint(kept.source, kept.source_id, kept.time, {"logins": kept.heads[Api.AUDIT]})
+    unknown = checkpoints.Checkpoint(kept.source, kept.source_id, kept.time, {"logins": kept.links[Api.AUDIT]})
     assert compared(filled, unknown) == {"logins": "unknown API"}
 
 
 def test_some_apis_alone(filled: Filled) -> None:
     kept = checkpoints.current(filled.engine, SOURCE.id, (Api.AUDIT,))
     assert kept
-    assert list(kept.heads) == [Api.AUDIT]
+    assert list(kept.links) == [Api.AUDIT]
     proofs = verification.verify(filled.engine, SOURCE.id, [Api.AUDIT], checkpoints.links_of([head(filled)]))
     checked = checkpoints.compare([head(filled)], SOURCE.id, proofs, [Api.AUDIT])
     assert [(one.api, one.verdict) for one in checked] == [(Api.AUDIT, "leads")]
@@ -189,7 +193,7 @@ def test_a_line_of_a_log_is_a_head_too(filled: Filled) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "there is no checkpoint in it"),
         ("\n \n", "there is no checkpoint in it"),
@@ -199,11 +203,11 @@ def test_a_line_of_a_log_is_a_head_too(filled: Filled) -> None:
         ('{"source":"s","source_id":"i","time":"t","heads":{"audit":{"link":"1","digest":"00","events":1}}}', "line 1"),
     ],
 )
-def test_what_is_no_head_is_said_and_not_shown(text: str, said: str) -> None:
-    with pytest.raises(ThirdPartyConfigError, match=said) as refused:
+def test_what_is_no_head_is_said_and_not_shown(text: str, message: str) -> None:
+    with pytest.raises(ThirdPartyConfigError, match=message) as raised:
         checkpoints.parse(text)
-    assert "no head\n" not in str(refused.value)
-    assert "verify NAME --print-checkpoint" in str(refused.value)
+    assert "no head\n" not in str(raised.value)
+    assert "verify NAME --print-checkpoint" in str(raised.value)
 
 
 def test_a_source_is_found_by_name_and_by_id_deleted_or_not(filled: Filled) -> None:

@@ -1,0 +1,197 @@
+"""The counts of whole days, stored when they were made, so that a page about a month reads 90 rows and not a million.
+
+A stored day is valid while as many events were counted as the stream has in that day (`hourly_counts`). An event that
+came late, or was pruned, makes it invalid; the counter makes it again behind collection. To count is always harmless:
+two processes that count the same day write the same.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sqlalchemy import BigInteger, Integer, LargeBinary, bindparam, column, delete, table, text
+
+from blocks import clock
+from blocks.store.engine import dialect_module, reading, store_errors, writing
+from blocks.store.insight import day_counts
+from blocks.store.insight.day_counts import DAY_NS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from sqlalchemy import Connection, Engine
+
+    from blocks.store.insight.day_counts import DayCounts, PastCounts
+
+STREAMS_MAX = 500  # in one statement
+KEPT_DAYS = 400
+"""Days that the counter counts. Older ones are counted when a page shows them."""
+
+_days = table(
+    "insight_days",
+    *(column(name, Integer) for name in ("stream_id", "day")),
+    *(column(name, BigInteger) for name in ("events", "indexed_id")),
+    column("counts", LargeBinary),
+)
+# `hour` may be negative: an event's time is what 1Password says, even before 1970.
+_DAY = "(hour - ((hour % 24) + 24) % 24) / 24"
+_EVENTS = text(
+    f"SELECT stream_id, {_DAY} AS day, sum(events) AS events FROM hourly_counts "  # noqa: S608 - constants
+    f"WHERE stream_id IN :streams AND hour >= :first AND hour < :after GROUP BY stream_id, {_DAY}"
+).bindparams(bindparam("streams", expanding=True))
+_STORED = text(
+    "SELECT stream_id, day, events, counts FROM insight_days "
+    "WHERE stream_id IN :streams AND day >= :first AND day < :after"
+).bindparams(bindparam("streams", expanding=True))
+_STALE = text(
+    "SELECT h.stream_id, h.day, p.event_id AS indexed_id FROM "  # noqa: S608 - constants
+    f"(SELECT stream_id, {_DAY} AS day, sum(events) AS events FROM hourly_counts WHERE hour >= :first AND hour < :after "
+    f"GROUP BY stream_id, {_DAY}) h "
+    "JOIN index_positions p ON p.stream_id = h.stream_id "
+    "LEFT JOIN insight_days d ON d.stream_id = h.stream_id AND d.day = h.day "
+    "WHERE d.day IS NULL OR (d.events <> h.events AND d.indexed_id <> p.event_id) "
+    "ORDER BY h.day DESC, h.stream_id LIMIT :limit"
+)
+_EMPTY = text(
+    "SELECT stream_id, day FROM insight_days d WHERE NOT EXISTS "
+    "(SELECT 1 FROM hourly_counts h WHERE h.stream_id = d.stream_id AND h.hour >= d.day * 24 AND h.hour < d.day * 24 + 24)"
+    " LIMIT :limit"
+)
+
+
+class StreamDay(NamedTuple):
+    """A day (since 1970, UTC) of a stream."""
+
+    stream_id: int
+    day: int
+
+
+class CountedSpan(NamedTuple):
+    """Counts by stream. `missing` events are stored, but not counted here: they are not indexed or counted yet."""
+
+    by_stream: Mapping[int, DayCounts]
+    missing: int
+
+
+class PastDay(NamedTuple):
+    """What one day of the past has to be compared with."""
+
+    day: int
+    stream_id: int
+    counts: PastCounts
+
+
+def read_span(
+    engine: Engine, stream_ids: Sequence[int], since_ns: int, until_ns: int, *, seconds: float = 2.0
+) -> CountedSpan:
+    """Count the events of streams from `since_ns` to before `until_ns`.
+
+    Whole days are read as they are stored; a day that is not stored, and the parts of days at both ends, are counted
+    now, the newest first, for at most about `seconds`.
+    """
+    first, after = since_ns // DAY_NS, -(-until_ns // DAY_NS)
+    parts: dict[int, list[DayCounts]] = {stream_id: [] for stream_id in stream_ids}
+    with store_errors(), reading(engine).connect() as connection:
+        wanted = _events(connection, stream_ids, first, after)
+        stored = dict(_stored(connection, stream_ids, first, after))
+        missing, ends_at = 0, time.monotonic() + seconds
+        for key in sorted(wanted, key=lambda one: (-one.day, one.stream_id)):
+            counts = stored.get(key) if _is_whole(key.day, since_ns, until_ns) else None
+            if (counts is None or counts.events != wanted[key]) and time.monotonic() < ends_at:
+                counts = day_counts.count_day(connection, *key, since_ns, until_ns)
+            if counts is not None:
+                parts[key.stream_id].append(counts)
+            if _is_whole(key.day, since_ns, until_ns):
+                missing += max(wanted[key] - (counts.events if counts else 0), 0)
+    return CountedSpan({stream_id: day_counts.add_up(days) for stream_id, days in parts.items()}, missing)
+
+
+def read_past(engine: Engine, stream_ids: Sequence[int], first_day: int, after_day: int) -> list[PastDay]:
+    """The stored days of streams from `first_day` to before `after_day`, as far as they are counted."""
+    with store_errors(), reading(engine).connect() as connection:
+        rows = _stored_rows(connection, stream_ids, first_day, after_day)
+        return [PastDay(row.day, row.stream_id, counts) for row in rows if (counts := _past(row.counts)) is not None]
+
+
+def uncounted_days(engine: Engine, stream_ids: Sequence[int], first_day: int, after_day: int) -> int:
+    """How many days with events are not counted yet."""
+    with store_errors(), reading(engine).connect() as connection:
+        wanted = _events(connection, stream_ids, first_day, after_day)
+        there = {
+            StreamDay(row.stream_id, row.day) for row in _stored_rows(connection, stream_ids, first_day, after_day)
+        }
+    return len({one.day for one in wanted.keys() - there})
+
+
+def count_stale_days(engine: Engine, limit: int) -> int:
+    """Count up to `limit` days that are not stored or not valid, the newest first, and store them. Returns how many.
+
+    The current day is left out, because it changes with each page.
+    """
+    today = clock.now_ns() // DAY_NS
+    with store_errors(), reading(engine).connect() as connection:
+        span = {"first": (today - KEPT_DAYS) * 24, "after": today * 24, "limit": limit}
+        stale: list[Any] = list(connection.execute(_STALE, span))
+        empty = [StreamDay(row.stream_id, row.day) for row in connection.execute(_EMPTY, {"limit": limit})]
+    for row in stale:
+        with store_errors(), reading(engine).connect() as connection:
+            counts = day_counts.count_day(connection, row.stream_id, row.day)
+        _store(engine, StreamDay(row.stream_id, row.day), row.indexed_id, counts)
+    if empty:
+        _remove(engine, empty)
+    return len(stale) + len(empty)
+
+
+def _store(engine: Engine, key: StreamDay, indexed_id: int, counts: DayCounts) -> None:
+    values = {"events": counts.events, "indexed_id": indexed_id, "counts": day_counts.encode(counts)}
+    with writing(engine) as connection:
+        insert = dialect_module(connection).insert(_days).values(**key._asdict(), **values)
+        connection.execute(insert.on_conflict_do_update(index_elements=["stream_id", "day"], set_=values))
+
+
+def _remove(engine: Engine, keys: Iterable[StreamDay]) -> None:
+    """Remove days that have no events any more."""
+    with writing(engine) as connection:
+        for key in keys:
+            connection.execute(delete(_days).where(_days.c.stream_id == key.stream_id, _days.c.day == key.day))
+
+
+def _is_whole(day: int, since_ns: int, until_ns: int) -> bool:
+    return since_ns <= day * DAY_NS and (day + 1) * DAY_NS <= until_ns
+
+
+def _events(connection: Connection, stream_ids: Sequence[int], first: int, after: int) -> dict[StreamDay, int]:
+    """How many events streams have in each day that has some."""
+    span = {"first": first * 24, "after": after * 24}
+    return {
+        StreamDay(row.stream_id, row.day): int(row.events)
+        for some in _portions(stream_ids)
+        for row in connection.execute(_EVENTS, {"streams": some, **span})
+    }
+
+
+def _stored(
+    connection: Connection, stream_ids: Sequence[int], first: int, after: int
+) -> Iterator[tuple[StreamDay, DayCounts]]:
+    for row in _stored_rows(connection, stream_ids, first, after):
+        try:
+            yield StreamDay(row.stream_id, row.day), day_counts.decode(row.counts)
+        except ValueError:  # of another version of this program: it is counted again
+            continue
+
+
+def _stored_rows(connection: Connection, stream_ids: Sequence[int], first: int, after: int) -> Iterator[Any]:
+    for some in _portions(stream_ids):
+        yield from connection.execute(_STORED, {"streams": some, "first": first, "after": after})
+
+
+def _past(data: bytes) -> PastCounts | None:
+    try:
+        return day_counts.decode_past(data)
+    except ValueError:
+        return None
+
+
+def _portions(stream_ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (stream_ids[start : start + STREAMS_MAX] for start in range(0, len(stream_ids), STREAMS_MAX))
