@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, func, select, text, union_all
@@ -29,6 +29,7 @@ BUCKETS_MAX = 400
 NEWEST = 20_000
 """So many of the newest matches are looked at for the most frequent values."""
 TOP = 10
+MATCHES_MAX = 1_000_000  # of a text: more are not counted
 _SHOWN = ("user", "action", "type", "ip", "country", "client", "vault", "item")
 
 _index = table_of(EventIndexRow)
@@ -40,6 +41,7 @@ _values = table_of(IndexValueRow)
 class Histogram:
     """How many events match in each bucket; the first begins at `since_ns`, each is `bucket_ns` long.
 
+    Buckets begin at multiples of their length since 1970, so those of days begin at midnight in UTC.
     `counted_from_ns`: the time was over, so buckets that end before it are not counted. Times are ns since 1970.
     """
 
@@ -88,16 +90,17 @@ def histogram(engine: Engine, query: SearchQuery, bucket_ns: int, seconds: float
 
     `query` has both times; there are at most BUCKETS_MAX buckets. Raises ValueError if there would be more.
     """
-    number = -(-(query.until_ns - query.since_ns) // bucket_ns)
+    first_ns = query.since_ns // bucket_ns * bucket_ns
+    number = -(-(query.until_ns - first_ns) // bucket_ns)
     if number > BUCKETS_MAX:
         raise ValueError(f"{number} buckets are more than {BUCKETS_MAX}")
     with store_errors(), reading(engine).connect() as connection:
         resolved = resolve(connection, query)
         if resolved.is_empty:
-            return Histogram(query.since_ns, bucket_ns, (0,) * number, query.since_ns)
+            return Histogram(first_ns, bucket_ns, (0,) * max(number, 0), first_ns)
         if resolved.needles:
-            return _count_texts(connection, resolved, bucket_ns, number, seconds)
-        return _count(connection, resolved, bucket_ns, number, seconds)
+            return _count_texts(connection, resolved, Histogram(first_ns, bucket_ns, (0,) * number, first_ns), seconds)
+        return _count(connection, resolved, Histogram(first_ns, bucket_ns, (0,) * number, first_ns), seconds)
 
 
 def frequent_values(engine: Engine, query: SearchQuery, seconds: float = SECONDS) -> FrequentValues:
@@ -134,31 +137,29 @@ def suggest(engine: Engine, member: str, prefix: str, limit: int = TOP) -> list[
     return [ValueCount(row.value, 0, row.email or row.name) for row in rows]
 
 
-def _count(connection: Connection, query: ResolvedQuery, bucket_ns: int, number: int, seconds: float) -> Histogram:
+def _count(connection: Connection, query: ResolvedQuery, empty: Histogram, seconds: float) -> Histogram:
     deadline = time.monotonic() + seconds
     present = list(days.between(connection, query.since_ns, query.until_ns))
     chosen = candidates.choose(connection, query, present) if present else None
-    counts = [0] * number
-    for place in reversed(range(number)):
-        since_ns = query.since_ns + place * bucket_ns
-        until_ns = min(since_ns + bucket_ns, query.until_ns)
-        within = [day for day in present if (day + 1) * days.DAY_NS > since_ns and day * days.DAY_NS < until_ns]
+    counts = list(empty.counts)
+    for place in reversed(range(len(counts))):
+        since_ns = empty.since_ns + place * empty.bucket_ns
+        start_ns, until_ns = max(since_ns, query.since_ns), min(since_ns + empty.bucket_ns, query.until_ns)
+        within = [day for day in present if (day + 1) * days.DAY_NS > start_ns and day * days.DAY_NS < until_ns]
         if chosen is not None and within:
-            counts[place] = candidates.count(connection, chosen.within(since_ns, until_ns), within)
-        if time.monotonic() >= deadline:
-            return Histogram(query.since_ns, bucket_ns, tuple(counts), since_ns)
-    return Histogram(query.since_ns, bucket_ns, tuple(counts), query.since_ns)
+            counts[place] = candidates.count(connection, chosen.within(start_ns, until_ns), within)
+        if place and time.monotonic() >= deadline:
+            return replace(empty, counts=tuple(counts), counted_from_ns=since_ns)
+    return replace(empty, counts=tuple(counts))
 
 
-def _count_texts(
-    connection: Connection, query: ResolvedQuery, bucket_ns: int, number: int, seconds: float
-) -> Histogram:
+def _count_texts(connection: Connection, query: ResolvedQuery, empty: Histogram, seconds: float) -> Histogram:
     walk = walk_back(connection, query, None, seconds)
-    counts = [0] * number
-    for position in walk.take(2**31):
-        counts[(position.time_ns - query.since_ns) // bucket_ns] += 1
-    counted_from_ns = query.since_ns if walk.after is None else walk.after.time_ns
-    return Histogram(query.since_ns, bucket_ns, tuple(counts), counted_from_ns)
+    counts = list(empty.counts)
+    for position in walk.take(MATCHES_MAX):
+        counts[(position.time_ns - empty.since_ns) // empty.bucket_ns] += 1
+    counted_from_ns = empty.since_ns if walk.after is None else walk.after.time_ns
+    return replace(empty, counts=tuple(counts), counted_from_ns=counted_from_ns)
 
 
 def _count_values(connection: Connection, event_ids: Sequence[int]) -> dict[str, Counter[int]]:
