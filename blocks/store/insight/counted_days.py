@@ -46,8 +46,8 @@ _STORED = text(
 ).bindparams(bindparam("streams", expanding=True))
 _STALE = text(
     "SELECT h.stream_id, h.day, p.event_id AS indexed_id FROM "  # noqa: S608 - constants
-    f"(SELECT stream_id, {_DAY} AS day, sum(events) AS events FROM hourly_counts WHERE hour >= :first AND hour < :after "
-    f"GROUP BY stream_id, {_DAY}) h "
+    f"(SELECT stream_id, {_DAY} AS day, sum(events) AS events FROM hourly_counts "
+    f"WHERE hour >= :first AND hour < :after GROUP BY stream_id, {_DAY}) h "
     "JOIN index_positions p ON p.stream_id = h.stream_id "
     "LEFT JOIN insight_days d ON d.stream_id = h.stream_id AND d.day = h.day "
     "WHERE d.day IS NULL OR (d.events <> h.events AND d.indexed_id <> p.event_id) "
