@@ -34,6 +34,8 @@ SETTINGS = (
     Setting("ALLOWED_HOSTS", "none", "further hosts that a token may be sent to, separated by commas"),
     Setting("API_TOKEN", "none", "the token for `apply`, where the file holds none"),
     Setting("PORT", "4200", "the port of the Prefect server that `up` starts"),
+    Setting("CONSOLE_PASSWORD", "the password of `up`", "the operators' password of `console`"),
+    Setting("CONSOLE_VIEWER_PASSWORD", "derived from the operators'", "the viewers' password of `console`"),
     Setting("NOTIFY", "none", "the notification block, as TYPE/NAME, for sources in error and for trouble of `up`"),
     Setting("HEARTBEAT_URL", "none", "a secret URL that `up` requests once a minute while all is well"),
     Setting("RUNS_KEPT", "14d", "how long Prefect keeps runs and their logs"),

@@ -156,6 +156,12 @@ COMMANDS = (
     ),
     CommandEntry("up", "Run everything on this machine until Ctrl-C: Prefect, schedules, the worker.", "up", MACHINE),
     CommandEntry(
+        "console",
+        "Serve the console alone: sources, events and SIEMs on a page. `up` serves it, too.",
+        "console --port 4280",
+        MACHINE,
+    ),
+    CommandEntry(
         "env",
         "Print the environment for Prefect's own command line on this machine, with the password.",
         example='eval "$({program} env)" && prefect deployment ls',

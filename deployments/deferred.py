@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from deployments import forward_deployments as forward_deployments
     from deployments import lifecycle as lifecycle
     from deployments import prune_deployment as prune_deployment
+    from deployments import siem_actions as siem_actions
+    from deployments import siem_samples as siem_samples
     from deployments import siems as siems
     from deployments import sources as sources
     from deployments.prefect_api import automations as automations
@@ -62,6 +64,8 @@ _MODULES = {
     "source_runs": "deployments.prefect_api.source_runs",
     "configuration": "blocks.siem.configuration",
     "siem": "tasks.support.siem",
+    "siem_actions": "deployments.siem_actions",
+    "siem_samples": "deployments.siem_samples",
     "siems": "deployments.siems",
     "sources": "deployments.sources",
     "stopping": "tasks.support.stopping",

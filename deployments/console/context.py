@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from deployments.console.coverage_strips import CoverageStrips
 from deployments.console.jobs import Jobs
+from deployments.console.send_rates import SendRates
 from deployments.console.stores import Stores
 
 if TYPE_CHECKING:
@@ -21,3 +22,4 @@ class Console:
     stores: Stores = field(default_factory=Stores)
     jobs: Jobs = field(default_factory=Jobs)
     strips: CoverageStrips = field(default_factory=CoverageStrips)
+    rates: SendRates = field(default_factory=SendRates)

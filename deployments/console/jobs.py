@@ -26,7 +26,7 @@ WAIT_SECONDS = 1.5
 
 @dataclass
 class Job:
-    """One action. `state` is running, done or failed; `text` is what to tell the operator; times in ns since 1970."""
+    """One action. `state` is running, done or failed; `text` is reported to the operator; times in ns since 1970."""
 
     id: str
     title: str
@@ -37,6 +37,8 @@ class Job:
     hint: str = ""
     progress: float | None = None
     """The part that is done, from 0 to 1, where it is known."""
+    result: object = None
+    """What it found, for the page that shows it."""
     ended_ns: int | None = None
     ended: threading.Event = field(default_factory=threading.Event, repr=False)
 

@@ -22,7 +22,7 @@ class Passwords:
 
 
 def digest(password: str, purpose: str) -> bytes:
-    """A secret of its own for each purpose, from which the password cannot be told."""
+    """A secret of its own for each purpose, which does not reveal the password."""
     return hmac.digest(password.encode(), purpose.encode(), hashlib.sha256)
 
 

@@ -10,11 +10,16 @@ from deployments.console.sessions import LoginDelay, Sessions
 
 @dataclass(frozen=True)
 class ConsoleSettings:
-    """`can_act`: a Prefect API is configured, so operators can act. `https_hosts`: hosts that a TLS proxy serves."""
+    """What the console is started with.
+
+    `can_act`: a Prefect API is configured, so operators can act. `https_hosts`: hosts that a TLS proxy serves.
+    `prefect_url`: the address of Prefect's pages; empty if they have the console's own origin, None if there are none.
+    """
 
     passwords: Passwords
     can_act: bool
     https_hosts: frozenset[str] = frozenset()
+    prefect_url: str | None = ""
     sessions: Sessions = field(init=False)
     delay: LoginDelay = field(default_factory=LoginDelay)
 

@@ -18,7 +18,7 @@ Work = "Callable[[Job, str, Mapping[str, str]], str]"
 
 @dataclass(frozen=True)
 class SourceAction:
-    """`work` gets the job, the name of the source and the form, and returns what to tell the operator."""
+    """`work` gets the job, the name of the source and the form, and returns what to report to the operator."""
 
     title: str
     work: Callable[[Job, str, Mapping[str, str]], str]

@@ -50,6 +50,11 @@ class View:
         return self.session.is_operator and self.console.settings.can_act
 
     @property
+    def prefect_url(self) -> str | None:
+        """Where Prefect's pages are, for operators; None if this session cannot open them."""
+        return self.console.settings.prefect_url if self.can_act else None
+
+    @property
     def actor(self) -> str:
         """Who acts, as the audit log records it."""
         host = self.request.client.host if self.request.client else "unknown"

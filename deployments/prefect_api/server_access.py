@@ -61,20 +61,22 @@ class ListenAddress:
 
     host: str = HOST
     public_url: str | None = None
+    port: int | None = None
+    """None: the port of the settings."""
 
     @property
     def origin(self) -> str:
         """The origin of the UI for processes of this machine."""
-        return _origin(WILDCARDS.get(self.host, self.host))
+        return self._origin(WILDCARDS.get(self.host, self.host))
 
     @property
     def origins(self) -> tuple[str, ...]:
         """All origins of the UI, this machine's first. The server answers requests to the hosts of these only."""
         found = [self.origin]
         if self.is_local:
-            found.append(_origin("localhost"))
+            found.append(self._origin("localhost"))
         elif self.host in WILDCARDS:
-            found += map(_origin, (*LOOPBACK, socket.gethostname()))
+            found += map(self._origin, (*LOOPBACK, socket.gethostname()))
         if self.public_url:
             found.append(self.public_url)
         return tuple(dict.fromkeys(found))
@@ -83,23 +85,22 @@ class ListenAddress:
     def is_local(self) -> bool:
         return self.host in LOOPBACK
 
+    def _origin(self, host: str) -> str:
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port or settings.port()}".lower()
+
 
 LOOPBACK_ONLY = ListenAddress()
 
 
-def parse_listen_address(host: str, public_url: str | None) -> ListenAddress:
+def parse_listen_address(host: str, public_url: str | None, *, port: int | None = None) -> ListenAddress:
     """The listen address of two options. Raises ThirdPartyConfigError if the URL is not `https://host[:port]`."""
     if public_url is None:
-        return ListenAddress(host)
+        return ListenAddress(host, port=port)
     if not re.fullmatch(r"https://([\w.-]+|\[[\da-fA-F:]+\])(:\d+)?/?", public_url, re.ASCII):
         raise ThirdPartyConfigError(
             f"--public-url is {public_url!r}.", hint="Give the address of the TLS proxy: https://prefect.example.com"
         )
-    return ListenAddress(host, public_url.rstrip("/").lower().removesuffix(":443"))
-
-
-def _origin(host: str) -> str:
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port()}".lower()
+    return ListenAddress(host, public_url.rstrip("/").lower().removesuffix(":443"), port)
 
 
 def _warnings_about_secrets() -> tuple[str, ...]:

@@ -73,7 +73,7 @@ def test_a_token_of_another_region_is_reported_with_the_region(apply: Any, api: 
     assert "It was issued for events.1password.eu, but base_url is 127.0.0.1" in out
 
 
-def test_a_missing_scope_and_another_account_are_refused(apply: Any, api: SandboxProcess, name: str) -> None:
+def test_a_missing_scope_and_another_account_are_errors(apply: Any, api: SandboxProcess, name: str) -> None:
     code, out, _ = apply({name: api.issue_token(scopes=["auditevents"])})
     assert (code, "It lacks the scopes signinattempts, itemusages; it has auditevents." in out) == (cli.IN_ERROR, True)
     assert apply({name: api.token})[0] == cli.DONE
@@ -100,7 +100,7 @@ def test_a_server_that_does_not_answer_needs_unchecked(apply: Any, api: SandboxP
     assert (code, out.startswith(f"{name}: updated")) == (cli.DONE, True), "the token stays, so it is not checked"
 
 
-def test_unchecked_accepts_no_token_that_the_server_refuses(apply: Any, api: SandboxProcess, name: str) -> None:
+def test_unchecked_accepts_no_token_that_the_server_rejects(apply: Any, api: SandboxProcess, name: str) -> None:
     token = api.issue_token()
     api.revoke(token)
     assert apply({name: token}, "--unchecked")[0] == cli.IN_ERROR
@@ -139,9 +139,9 @@ def test_one_bad_source_stops_none_of_the_others(apply: Any, api: SandboxProcess
     assert [token_of(one) is not None for one in names] == [True, False, True, False, True]
     code, out, _ = apply(tokens, "--json")
     assert code == cli.IN_ERROR
-    told = json.loads(out)
-    assert [one["change"] for one in told] == ["unchanged", "refused", "unchanged", "refused", "unchanged"]
-    assert "refuses the token" in told[1]["problem"]
+    document = json.loads(out)
+    assert [one["change"] for one in document] == ["unchanged", "refused", "unchanged", "refused", "unchanged"]
+    assert "refuses the token" in document[1]["problem"]
 
 
 def test_what_is_unchanged_is_not_checked(apply: Any, api: SandboxProcess, name: str) -> None:

@@ -55,10 +55,10 @@ def test_calls_side_by_side_share_a_limit_that_counts_from_their_start(hanging: 
 
 
 def test_a_repeated_call_that_hangs_is_not_made_again_until_it_has_ended(hanging: threading.Event) -> None:
-    made: list[int] = []
+    calls: list[int] = []
 
     def call() -> str:
-        made.append(1)
+        calls.append(1)
         hanging.wait()
         return "done"
 
@@ -68,13 +68,13 @@ def test_a_repeated_call_that_hangs_is_not_made_again_until_it_has_ended(hanging
     with pytest.raises(TimeoutError):
         repeated.result(0.01)
     repeated.start()
-    assert (made, repeated.is_running, repeated.is_idle) == ([1], True, False)
+    assert (calls, repeated.is_running, repeated.is_idle) == ([1], True, False)
     hanging.set()
     assert repeated.result(5) == "done"
     assert repeated.is_idle
     repeated.start()
     assert repeated.result(5) == "done"
-    assert made == [1, 1]
+    assert calls == [1, 1]
 
 
 def test_a_timeout_that_the_call_itself_raises_is_its_result() -> None:

@@ -71,7 +71,7 @@ def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (
             ["statsu"],
@@ -102,10 +102,10 @@ def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     ids=" ".join,
 )
 def test_wrong_use_is_one_line_with_what_to_do(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(arguments) == cli.WRONG_USE
-    assert complaint(capsys).startswith(said)
+    assert complaint(capsys).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def _newer(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda path: path.mkdir(), "events.db cannot be opened: Is a directory. Check the database"),
         (
@@ -171,11 +171,11 @@ def _newer(path: Path) -> None:
     ids=["directory", "garbage", "newer"],
 )
 def test_a_broken_store_is_one_line(
-    make: Callable[[Path], None], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make: Callable[[Path], None], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make(tmp_path / "events.db")
     assert cli.main(["status"]) == cli.IN_ERROR
-    assert said in complaint(capsys)
+    assert message in complaint(capsys)
 
 
 def test_a_server_that_does_not_answer_is_named_without_its_password(
@@ -189,7 +189,7 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         (
             "DATA_DIR",
@@ -204,11 +204,11 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(
     ],
 )
 def test_a_wrong_setting_is_named(
-    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(f"ONEPASSWORD_SOURCE_{name}", value)
     assert cli.main(["env"]) == cli.WRONG_USE
-    assert complaint(capsys).startswith(said)
+    assert complaint(capsys).startswith(message)
 
 
 def test_the_token_is_out_of_the_environment_before_a_child_starts(
@@ -279,8 +279,8 @@ def test_each_shell_completes_commands_options_and_names(shell: str, tmp_path: P
     schema.upgrade(engine)
     sources.save(engine, replace(SOURCE, name="acme"))
     engine.dispose()
-    for line, wanted in (("siem st", "status"), ("events --fol", "--follow"), ("collect ", "acme")):
-        assert wanted in completed(shell, f"onepassword-source {line}", store)
+    for line, completion in (("siem st", "status"), ("events --fol", "--follow"), ("collect ", "acme")):
+        assert completion in completed(shell, f"onepassword-source {line}", store)
 
 
 def completed(shell: str, line: str, store: Path) -> str:

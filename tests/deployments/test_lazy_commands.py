@@ -11,7 +11,7 @@ ENTRY = CommandEntry("verify", "", former_flags={"--head": "--print-checkpoint",
 
 
 @pytest.mark.parametrize(
-    ("given", "present"),
+    ("arguments", "present"),
     [
         (["1Pass", "--head"], ["1Pass", "--print-checkpoint"]),
         (["--against", "x"], ["--checkpoints", "x"]),
@@ -20,8 +20,8 @@ ENTRY = CommandEntry("verify", "", former_flags={"--head": "--print-checkpoint",
         (["--head", "--", "--head"], ["--print-checkpoint", "--", "--head"]),
     ],
 )
-def test_a_former_flag_is_replaced_up_to_two_dashes(given: list[str], present: list[str]) -> None:
-    assert _with_present_flags(given, ENTRY) == present
+def test_a_former_flag_is_replaced_up_to_two_dashes(arguments: list[str], present: list[str]) -> None:
+    assert _with_present_flags(arguments, ENTRY) == present
 
 
 def test_a_former_name_resolves_to_the_command_and_is_not_listed() -> None:

@@ -25,7 +25,7 @@ def test_it_never_takes_more_than_two_files_of_its_limit_and_keeps_the_newest_li
     assert log.last_line() == "line 999"
 
 
-def test_it_goes_on_where_it_was_and_nobody_else_may_read_it(tmp_path: Path) -> None:
+def test_it_goes_on_where_it_was_and_no_other_user_may_read_it(tmp_path: Path) -> None:
     (tmp_path / "up.log").write_text("before\n")
     log = RotatingLog(tmp_path / "up.log")
     log.write("after")

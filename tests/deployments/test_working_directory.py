@@ -58,7 +58,7 @@ def test_a_database_that_is_named_in_full_stays_so(somewhere: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("at", [None, server_access.LOOPBACK_ONLY])
-def test_whoever_activates_prefect_has_left(
+def test_activating_prefect_leaves_the_directory(
     somewhere: Path, monkeypatch: pytest.MonkeyPatch, at: server_access.ListenAddress | None
 ) -> None:
     monkeypatch.setattr(os, "environ", {**os.environ, "PREFECT_API_URL": ""})

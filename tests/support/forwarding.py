@@ -1,4 +1,4 @@
-"""A pair of source and SIEM over a store that was filled page by page, and senders that do as they are told."""
+"""A pair of source and SIEM over a store that was filled page by page, and senders with planned answers."""
 
 from __future__ import annotations
 
@@ -100,24 +100,24 @@ class Pair:
     """SOURCE and the SIEM `soc`; `filled` commits events."""
 
     engine: Engine
-    known: ForwardPair
+    record: ForwardPair
     filled: Filled
 
     @classmethod
-    def made(cls, engine: Engine, kind: str = "webhook", fingerprint: str = "first") -> Pair:
+    def create(cls, engine: Engine, kind: str = "webhook", fingerprint: str = "first") -> Pair:
         sources.save(engine, replace(SOURCE, fields={"_siemForward": True}))
-        known, _ = forward_pairs.save(engine, SOURCE.id, SIEM, kind, {}, fingerprint)
+        record, _ = forward_pairs.save(engine, SOURCE.id, SIEM, kind, {}, fingerprint)
         filled = Filled(engine)
         filled.id_of(Api.AUDIT)  # not while `ask` has SQLite's one connection
-        return cls(engine, known, filled)
+        return cls(engine, record, filled)
 
     def view(self, api: Api = Api.AUDIT) -> PositionView:
-        return {one.api: one for one in positions.of_pair(self.engine, self.known.id)}[api]
+        return {one.api: one for one in positions.of_pair(self.engine, self.record.id)}[api]
 
     def claim(self, api: Api = Api.AUDIT, holder: str = "run-1") -> PositionClaim:
-        taken = positions.acquire(self.engine, self.view(api), holder)
-        assert taken
-        return taken
+        claim = positions.acquire(self.engine, self.view(api), holder)
+        assert claim
+        return claim
 
     def forward(
         self, sender: FakeSender, api: Api = Api.AUDIT, rules: Rules = NONE, claim: PositionClaim | None = None
@@ -140,7 +140,7 @@ class Pair:
         """The actions in the audit log, oldest first."""
         return [row[0] for row in self.filled.ask("SELECT action FROM audit_log WHERE action <> 'create' ORDER BY id")]
 
-    def told(self) -> list[tuple[str, str, str]]:
+    def health_events(self) -> list[tuple[str, str, str]]:
         """Name, severity and status of each health event, oldest first."""
         return self.filled.ask("SELECT name, severity, status FROM health_events ORDER BY id")  # type: ignore[return-value]
 

@@ -44,14 +44,14 @@ def token_for(seconds: float) -> str:
 def drain(engine: Engine, api: Api, *rejected: InvalidItem, event: bool = False) -> None:
     """A complete drain at this moment, with one event of this moment or none."""
     now_ns = clock.now_ns()
-    held = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (api,))[0], "run")
-    assert held
-    view = streams.get(engine, held.stream_id)
+    claim = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (api,))[0], "run")
+    assert claim
+    view = streams.get(engine, claim.stream_id)
     events = [Event(str(now_ns), now_ns, "{}")] if event else []
     page = Page(f"c{now_ns}", has_more=False, events=events, invalid_items=list(rejected))
-    pages.commit_page(engine, held, page, after=view.cursor, api_version="v2")
+    pages.commit_page(engine, claim, page, after=view.cursor, api_version="v2")
     quiet_ns = now_ns - view.newest_ns if event and view.newest_ns else None
-    streams.record_drain(engine, held, now_ns, streams.DrainStats(0, quiet_ns))
+    streams.record_drain(engine, claim, now_ns, streams.DrainStats(0, quiet_ns))
 
 
 def drain_all(engine: Engine, *events_of: Api) -> None:
@@ -59,7 +59,7 @@ def drain_all(engine: Engine, *events_of: Api) -> None:
         drain(engine, api, event=api in events_of)
 
 
-def told(engine: Engine, source: OnePasswordSource) -> list[tuple[str, str]]:
+def reported(engine: Engine, source: OnePasswordSource) -> list[tuple[str, str]]:
     """What is new after one more look."""
     assess_block(source, engine)
     events = health.unpublished(engine, SOURCE.id)
@@ -74,16 +74,18 @@ def kept(engine: Engine, moving: MovingClock) -> Engine:
     return engine
 
 
-def test_nothing_is_told_of_a_source_that_is_well(kept: Engine) -> None:
-    assert told(kept, block(token_for(15 * DAY))) == []
+def test_a_source_that_is_well_reports_nothing(kept: Engine) -> None:
+    assert reported(kept, block(token_for(15 * DAY))) == []
 
 
-def test_a_token_that_will_expire_is_told_at_14_at_7_at_1_and_when_it_has(kept: Engine, moving: MovingClock) -> None:
+def test_a_token_that_will_expire_is_reported_at_14_at_7_at_1_and_when_it_has(
+    kept: Engine, moving: MovingClock
+) -> None:
     expiring = block(token_for(15 * DAY), silence_after="off", lag_after="off")
     found: list[tuple[float, str]] = []
     for hour in range(6, 16 * 24 + 1, 6):
         moving.advance(6 * 3600)
-        for _ in told(kept, expiring):
+        for _ in reported(kept, expiring):
             (last,) = [event.description for event in _all(kept)][-1:]
             found.append((hour, last))
     assert [text for _, text in found] == [
@@ -93,7 +95,7 @@ def test_a_token_that_will_expire_is_told_at_14_at_7_at_1_and_when_it_has(kept: 
         "The token has expired.",
     ]
     assert [hour // 24 for hour, _ in found] == [1, 8, 14, 15]
-    assert told(kept, block(token_for(90 * DAY), silence_after="off", lag_after="off")) == [("Recovered", "token")]
+    assert reported(kept, block(token_for(90 * DAY), silence_after="off", lag_after="off")) == [("Recovered", "token")]
 
 
 def _all(engine: Engine) -> list[health.HealthEvent]:
@@ -108,88 +110,91 @@ def test_an_api_without_events_for_a_day_is_silent_and_its_bound_grows_with_what
     source = block()
     moving.advance(DAY - 10)
     drain_all(kept, Api.SIGN_IN)
-    assert told(kept, source) == []
+    assert reported(kept, source) == []
     moving.advance(20)
     drain_all(kept, Api.SIGN_IN)
-    assert told(kept, source) == [("Silence", "silence/itemUsage"), ("Silence", "silence/audit")]
+    assert reported(kept, source) == [("Silence", "silence/itemUsage"), ("Silence", "silence/audit")]
     moving.advance(DAY)
     drain_all(kept, *Api)
-    assert told(kept, source) == [("Recovered", "silence/itemUsage"), ("Recovered", "silence/audit")]
+    assert reported(kept, source) == [("Recovered", "silence/itemUsage"), ("Recovered", "silence/audit")]
     moving.advance(2.9 * DAY)  # it was silent for two days before, so three are the bound now
     drain_all(kept, Api.SIGN_IN)
-    assert told(kept, source) == []
+    assert reported(kept, source) == []
     moving.advance(0.2 * DAY)
     drain_all(kept, Api.SIGN_IN)
-    assert told(kept, source) == [("Silence", "silence/itemUsage"), ("Silence", "silence/audit")]
+    assert reported(kept, source) == [("Silence", "silence/itemUsage"), ("Silence", "silence/audit")]
 
 
 def test_a_bound_of_its_own_rules_for_each_api(kept: Engine, moving: MovingClock) -> None:
     source = block(silence_after="sign-in=3h, itemUsage=off")
     moving.advance(4 * 3600)
     drain_all(kept)
-    assert told(kept, source) == [("Silence", "silence/sign-in")]
+    assert reported(kept, source) == [("Silence", "silence/sign-in")]
     moving.advance(300 * DAY)
     drain_all(kept)
-    assert told(kept, source) == [("Silence", "silence/audit")]
-    assert told(kept, block(silence_after="off")) == [("Recovered", "silence/sign-in"), ("Recovered", "silence/audit")]
+    assert reported(kept, source) == [("Silence", "silence/audit")]
+    assert reported(kept, block(silence_after="off")) == [
+        ("Recovered", "silence/sign-in"),
+        ("Recovered", "silence/audit"),
+    ]
 
 
 def test_an_api_that_is_not_read_to_its_end_is_late_and_not_silent(kept: Engine, moving: MovingClock) -> None:
     moving.advance(3601)
     drain(kept, Api.SIGN_IN)
     drain(kept, Api.AUDIT)
-    assert told(kept, block()) == [("Lag", "lag/itemUsage")]
+    assert reported(kept, block()) == [("Lag", "lag/itemUsage")]
     moving.advance(2 * DAY)
     drain(kept, Api.SIGN_IN, event=True)
     drain(kept, Api.AUDIT, event=True)
-    assert told(kept, block()) == []
+    assert reported(kept, block()) == []
     drain(kept, Api.ITEM_USAGE, event=True)
-    assert told(kept, block()) == [("Recovered", "lag/itemUsage")]
+    assert reported(kept, block()) == [("Recovered", "lag/itemUsage")]
 
 
 def test_an_api_in_error_is_neither_late_nor_well(kept: Engine, moving: MovingClock) -> None:
-    held = streams.acquire(kept, streams.of_source(kept, SOURCE.id, (Api.AUDIT,))[0], "run")
-    assert held
-    streams.stop(kept, held, ThirdPartyConfigError("No."), "f")
+    claim = streams.acquire(kept, streams.of_source(kept, SOURCE.id, (Api.AUDIT,))[0], "run")
+    assert claim
+    streams.stop(kept, claim, ThirdPartyConfigError("No."), "f")
     moving.advance(2 * 3600)
     drain(kept, Api.SIGN_IN)
     drain(kept, Api.ITEM_USAGE)
-    assert told(kept, block()) == [("ThirdPartyConfigError", "error/audit")]
+    assert reported(kept, block()) == [("ThirdPartyConfigError", "error/audit")]
 
 
 def test_an_error_of_the_whole_source_is_over_once_no_api_is_in_error(kept: Engine) -> None:
     for api in Api:
-        held = streams.acquire(kept, streams.of_source(kept, SOURCE.id, (api,))[0], "run")
-        assert held
-        streams.stop(kept, held, TokenError("No."), "f")
-    assert told(kept, block()) == [("ThirdPartyConfigError", "error")]
+        claim = streams.acquire(kept, streams.of_source(kept, SOURCE.id, (api,))[0], "run")
+        assert claim
+        streams.stop(kept, claim, TokenError("No."), "f")
+    assert reported(kept, block()) == [("ThirdPartyConfigError", "error")]
     streams.restart(kept, SOURCE.id)
     drain_all(kept)
-    assert told(kept, block()) == [("Recovered", "error")]
+    assert reported(kept, block()) == [("Recovered", "error")]
 
 
 def test_a_run_that_works_ends_what_was_judged_from_outside(kept: Engine, moving: MovingClock) -> None:
     moving.advance(2 * 3600)
     run_health.update_conditions(kept)
     drain_all(kept, *Api)
-    assert ("Recovered", "runs") in told(kept, block())
+    assert ("Recovered", "runs") in reported(kept, block())
     assert health.open_conditions(kept, SOURCE.id) == {}
 
 
 def test_a_quarantine_is_over_after_a_day_without(kept: Engine, moving: MovingClock) -> None:
     source = block(silence_after="off", lag_after="off")
     drain(kept, Api.AUDIT, InvalidItem("no uuid", b"1"))
-    assert told(kept, source) == [("EventsQuarantined", "quarantine/audit")]
+    assert reported(kept, source) == [("EventsQuarantined", "quarantine/audit")]
     moving.advance(DAY - 10)
-    assert told(kept, source) == []
+    assert reported(kept, source) == []
     moving.advance(20)
-    assert told(kept, source) == [("Recovered", "quarantine/audit")]
+    assert reported(kept, source) == [("Recovered", "quarantine/audit")]
 
 
 def test_a_source_that_was_never_read_to_its_end_is_neither(engine: Engine, moving: MovingClock) -> None:
     sources.save(engine, SOURCE)
     moving.advance(30 * DAY)
-    assert told(engine, block()) == []
+    assert reported(engine, block()) == []
 
 
 def collected(engine: Engine, *spans_of_audit: tuple[float, float], first_days_ago: float = 100) -> None:
@@ -210,7 +215,7 @@ QUIET = {"silence_after": "off", "lag_after": "off"}
 
 
 def on_the_day(engine: Engine, moving: MovingClock, day: float) -> list[tuple[str, str]]:
-    """What is told on a day after `START_NS`, of a source that has collected until then."""
+    """What is reported on a day after `START_NS`, of a source that has collected until then."""
     moving.advance(START_NS / 1e9 + day * DAY - clock.now())
     with engine.begin() as connection:
         connection.execute(text("UPDATE streams SET drained_ns = :now"), {"now": clock.now_ns()})
@@ -218,10 +223,10 @@ def on_the_day(engine: Engine, moving: MovingClock, day: float) -> list[tuple[st
         connection.execute(
             text(f"UPDATE collected_spans SET end_ns = :now WHERE end_ns = ({newest})"), {"now": clock.now_ns()}
         )
-    return told(engine, block(**QUIET))
+    return reported(engine, block(**QUIET))
 
 
-def test_a_gap_is_told_14_days_before_it_is_dropped_and_once_it_is_lost(kept: Engine, moving: MovingClock) -> None:
+def test_a_gap_is_reported_14_days_before_it_is_dropped_and_once_it_is_lost(kept: Engine, moving: MovingClock) -> None:
     collected(kept, (100, 90), (88, 0))
     assert on_the_day(kept, moving, 120 - 90 - 14 - 0.01) == []
     assert on_the_day(kept, moving, 120 - 90 - 14 + 0.01) == [("Gap", "gap/audit")]
@@ -262,37 +267,37 @@ def test_a_gap_that_was_closed_in_time_is_over(kept: Engine, moving: MovingClock
     assert "no longer about to delete a gap of audit" in _all(kept)[-1].description
 
 
-def test_two_gaps_that_will_be_dropped_are_told_one_after_the_other(kept: Engine, moving: MovingClock) -> None:
+def test_two_gaps_that_will_be_dropped_are_reported_one_after_the_other(kept: Engine, moving: MovingClock) -> None:
     collected(kept, (100, 90), (89, 87), (86, 0))
     assert on_the_day(kept, moving, 20) == [("Gap", "gap/audit")]
     assert on_the_day(kept, moving, 31.1) == [("Gap", "gap/audit")]  # the first is lost, and the second comes first
     assert on_the_day(kept, moving, 34.1) == [("GapLost", "gap/audit")]
 
 
-def test_time_before_the_start_is_never_told_of(kept: Engine, moving: MovingClock) -> None:
+def test_time_before_the_start_is_never_reported(kept: Engine, moving: MovingClock) -> None:
     collected(kept, (100, 0))
     assert [on_the_day(kept, moving, day) for day in range(0, 130, 5)] == [[]] * 26
 
 
 def test_an_event_of_the_future_hides_no_silence(kept: Engine, moving: MovingClock) -> None:
     source = block(silence_after="1h")
-    assert told(kept, source) == []
-    held = streams.acquire(kept, streams.of_source(kept, SOURCE.id, (Api.SIGN_IN,))[0], "run")
-    assert held
-    view = streams.get(kept, held.stream_id)
+    assert reported(kept, source) == []
+    claim = streams.acquire(kept, streams.of_source(kept, SOURCE.id, (Api.SIGN_IN,))[0], "run")
+    assert claim
+    view = streams.get(kept, claim.stream_id)
     page = Page(
         "future", has_more=False, events=[Event("F", clock.now_ns() + 5 * 365 * DAY_NS, "{}")], invalid_items=[]
     )
-    pages.commit_page(kept, held, page, after=view.cursor, api_version="v2")
-    streams.release(kept, held)
+    pages.commit_page(kept, claim, page, after=view.cursor, api_version="v2")
+    streams.release(kept, claim)
     moving.advance(3601)
     drain_all(kept)
-    assert sorted(told(kept, source)) == [
+    assert sorted(reported(kept, source)) == [
         ("EventsInFuture", "future/sign-in"),
         *(("Silence", f"silence/{api}") for api in sorted(Api)),
     ]
     drain_all(kept)
-    assert told(kept, source) == [], "each once"
+    assert reported(kept, source) == [], "each once"
     moving.advance(DAY)
     drain_all(kept)
-    assert told(kept, source) == [("Recovered", "future/sign-in")]
+    assert reported(kept, source) == [("Recovered", "future/sign-in")]

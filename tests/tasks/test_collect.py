@@ -53,7 +53,7 @@ def sandbox(server: SandboxProcess) -> SandboxProcess:
 def block(
     store_url: str, engine: Engine, sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[OnePasswordSource]:
-    made = OnePasswordSource(
+    new_block = OnePasswordSource(
         name=SOURCE.name,
         credentials=OnePasswordCredentials(base_url=sandbox.base_url, api_token=SecretStr(sandbox.token)),
         supported_apis=["sign-in", "itemUsage", "audit"],
@@ -61,23 +61,23 @@ def block(
         store=EventStore(url=SecretStr(store_url)),
         source_id=SOURCE.id,
     )
-    sources.save(engine, source.source_record(made))
+    sources.save(engine, source.source_record(new_block))
     monkeypatch.setitem(source._ids, SOURCE.name, SOURCE.id)
     monkeypatch.setitem(source._of_source, SOURCE.id, engine)
-    monkeypatch.setattr(collect, "shared_source", lambda _: made)
-    monkeypatch.setattr(source, "load_source", lambda _: made)
+    monkeypatch.setattr(collect, "shared_source", lambda _: new_block)
+    monkeypatch.setattr(source, "load_source", lambda _: new_block)
     monkeypatch.setattr(session, "open_store", lambda _: engine)
     with disable_run_logger():
-        yield made
+        yield new_block
 
 
 @pytest.fixture
 def claim(engine: Engine, block: OnePasswordSource) -> Iterator[StreamClaim]:
-    taken = streams.acquire(engine, stream(engine), "run")
-    assert taken
-    yield taken
-    attempts.forget(collect.attempt_key(taken))
-    stopping.end_retry_wait(collect.attempt_key(taken))
+    stream_claim = streams.acquire(engine, stream(engine), "run")
+    assert stream_claim
+    yield stream_claim
+    attempts.forget(collect.attempt_key(stream_claim))
+    stopping.end_retry_wait(collect.attempt_key(stream_claim))
 
 
 def stream(engine: Engine) -> StreamView:

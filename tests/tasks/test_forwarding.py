@@ -1,4 +1,4 @@
-"""One attempt at one stream, without Prefect: what is sent, in which portions, and how far the position has come."""
+"""One attempt at one stream, without Prefect: what is sent, in which batches, and how far the position has come."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ BUSY = ThirdPartyGenericError("The SIEM answered 503.", code="503")
 @pytest.fixture
 def pair(engine: Engine) -> Pair:
     """35 events of audit among those of others."""
-    made = Pair.made(engine)
+    new_pair = Pair.create(engine)
     for number in (10, 3, 12, 10):
-        made.filled.commit(Api.SIGN_IN, 2)
-        made.filled.commit(Api.AUDIT, number)
-    return made
+        new_pair.filled.commit(Api.SIGN_IN, 2)
+        new_pair.filled.commit(Api.AUDIT, number)
+    return new_pair
 
 
 @pytest.fixture
@@ -72,11 +72,11 @@ def asked_to_stop() -> Iterator[Callable[[], None]]:
 
 
 def failing(*places: int, of: Pair, error: SourceError = BUSY) -> Callable[[Batch], BatchResult]:
-    """Fails for portions in these places, of ten events each."""
-    portions = chunks(of.ids(), 10)
+    """Fails for batches in these places, of ten events each."""
+    batches = chunks(of.ids(), 10)
 
     def answer(batch: Batch) -> BatchResult:
-        if any(batch.records[0].event.id in portions[place] for place in places if place < len(portions)):
+        if any(batch.records[0].event.id in batches[place] for place in places if place < len(batches)):
             raise error
         return ACCEPTED
 
@@ -94,7 +94,7 @@ def once_all_begun(answer: Callable[[Batch], BatchResult], number: int = 4) -> C
     return wait
 
 
-def test_all_that_is_behind_the_position_is_sent_in_portions(pair: Pair) -> None:
+def test_all_that_is_behind_the_position_is_sent_in_batches(pair: Pair) -> None:
     sender = FakeSender()
     done = pair.forward(sender)
     assert sender.ids == chunks(pair.ids(), 10)
@@ -123,12 +123,12 @@ def test_a_position_stays_before_what_was_not_taken(pair: Pair, place: int) -> N
     sender = FakeSender(failing(place, of=pair), Limits(events=10, parallel=4))
     with pytest.raises(ThirdPartyGenericError, match="503"):
         pair.forward(sender)
-    portions = chunks(pair.ids(), 10)
-    assert pair.view().acknowledged_id == (portions[place - 1][-1] if place else 0)
-    assert list(pair.view().in_flight) == [portion[-1] for portion in portions[place:]]
+    batches = chunks(pair.ids(), 10)
+    assert pair.view().acknowledged_id == (batches[place - 1][-1] if place else 0)
+    assert list(pair.view().in_flight) == [batch[-1] for batch in batches[place:]]
 
 
-def test_the_next_attempt_begins_with_what_failed_alone_and_all_portions_are_the_same(pair: Pair) -> None:
+def test_the_next_attempt_begins_with_what_failed_alone_and_all_batches_are_the_same(pair: Pair) -> None:
     """Though what was sent behind it failed as well, and more has come since."""
     first, second, third = (FakeSender(failing(0, of=pair), Limits(events=10, parallel=4)) for _ in range(3))
     first.answer = once_all_begun(failing(0, 1, 2, 3, of=pair))
@@ -145,38 +145,38 @@ def test_the_next_attempt_begins_with_what_failed_alone_and_all_portions_are_the
     assert sorted(third.accepted) == pair.ids()
 
 
-def test_what_the_siem_took_behind_a_portion_that_failed_is_not_sent_again(pair: Pair) -> None:
-    portions, limits = chunks(pair.ids(), 10), Limits(events=10, parallel=4)
+def test_batches_acknowledged_after_one_that_failed_are_not_sent_again(pair: Pair) -> None:
+    batches, limits = chunks(pair.ids(), 10), Limits(events=10, parallel=4)
     busy = failing(0, 2, of=pair)
-    turned = portions[3][1]
+    rejected_id = batches[3][1]
 
     def answer(batch: Batch) -> BatchResult:
         busy(batch)
         return (
             BatchResult(rejected=(RejectedRecord(1, "400", "no"),))
-            if batch.records[0].event.id == portions[3][0]
+            if batch.records[0].event.id == batches[3][0]
             else ACCEPTED
         )
 
     with pytest.raises(ThirdPartyGenericError):
         pair.forward(first := FakeSender(once_all_begun(answer), limits))
-    assert sorted(first.accepted) == sorted({*portions[1], *portions[3]} - {turned})
-    assert pair.view().ahead == {portions[1][-1]: (10, 0), portions[3][-1]: (4, 0)}
+    assert sorted(first.accepted) == sorted({*batches[1], *batches[3]} - {rejected_id})
+    assert pair.view().ahead == {batches[1][-1]: (10, 0), batches[3][-1]: (4, 0)}
     with pytest.raises(ThirdPartyGenericError):  # the first one is taken now, the third one still is not
         pair.forward(second := FakeSender(failing(2, of=pair), limits))
-    assert sorted(second.ids) == [portions[0], portions[2]]
-    assert pair.view().acknowledged_id == portions[1][-1]
+    assert sorted(second.ids) == [batches[0], batches[2]]
+    assert pair.view().acknowledged_id == batches[1][-1]
     done = pair.forward(third := FakeSender(limits=limits))
-    assert third.ids == [portions[2]]
+    assert third.ids == [batches[2]]
     assert (done.sent, pair.view().acknowledged_id, pair.view().ahead) == (14, pair.ids()[-1], {})
-    assert [one.event_id for one in rejected_events.list_page(pair.engine, pair.known.id)] == [turned]
+    assert [one.event_id for one in rejected_events.list_page(pair.engine, pair.record.id)] == [rejected_id]
     assert pair.filled.ask("SELECT sum(sent), sum(rejected) FROM positions") == [(34, 1)]
 
 
 def test_a_step_that_the_store_does_not_take_costs_no_copies_and_passes_nothing_over(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The SIEM has taken all four portions when the step over the first one fails: all of them are ahead."""
+    """The SIEM has acknowledged all four batches when the step over the first one fails: all of them are ahead."""
     limits = Limits(events=10, parallel=4)
     real, steps = positions.advance, itertools.count()
 
@@ -197,7 +197,7 @@ def test_a_step_that_the_store_does_not_take_costs_no_copies_and_passes_nothing_
 
 
 def left_ahead(pair: Pair) -> None:
-    """The first of four portions failed, the others were taken."""
+    """The first of four batches failed, the others were acknowledged."""
     with pytest.raises(ThirdPartyGenericError):
         pair.forward(FakeSender(once_all_begun(failing(0, of=pair)), Limits(events=10, parallel=4)))
     assert len(pair.view().ahead) == 3
@@ -205,16 +205,16 @@ def left_ahead(pair: Pair) -> None:
 
 def test_what_is_ahead_is_sent_again_where_a_person_wants_it(pair: Pair) -> None:
     left_ahead(pair)
-    assert replay.resend_since(pair.engine, pair.known, 0) == 35
+    assert replay.resend_since(pair.engine, pair.record, 0) == 35
     pair.forward(sender := FakeSender())
     assert sorted(sender.accepted) == pair.ids()
 
 
-def test_another_target_gets_what_the_one_before_had_ahead_in_the_same_portions(pair: Pair) -> None:
+def test_another_target_gets_what_the_one_before_had_ahead_in_the_same_batches(pair: Pair) -> None:
     left_ahead(pair)
     before = pair.view()
     forward_pairs.save(
-        pair.engine, pair.known.source_id, pair.known.siem, pair.known.kind, {"url": "another"}, "second"
+        pair.engine, pair.record.source_id, pair.record.siem, pair.record.kind, {"url": "another"}, "second"
     )
     assert (pair.view().in_flight, pair.view().ahead) == (before.in_flight, {})
     pair.forward(sender := FakeSender())
@@ -223,8 +223,8 @@ def test_another_target_gets_what_the_one_before_had_ahead_in_the_same_portions(
 
 def test_the_same_target_is_not_forgotten(pair: Pair) -> None:
     left_ahead(pair)
-    forward_pairs.set_paused(pair.engine, pair.known, paused=True)
-    forward_pairs.set_paused(pair.engine, pair.known, paused=False)
+    forward_pairs.set_paused(pair.engine, pair.record, paused=True)
+    forward_pairs.set_paused(pair.engine, pair.record, paused=False)
     pair.forward(sender := FakeSender())
     assert sender.ids == chunks(pair.ids(), 10)[:1]
 
@@ -250,10 +250,10 @@ def test_whatever_fails_without_a_kill_each_event_is_taken_once(
     pair.forward(FakeSender(limits=Limits(events=1000)))
     start = len(pair.ids())
     pair.filled.commit(Api.AUDIT, 38)
-    portions = chunks(pair.ids()[start:], 10)
-    taken: Counter[int] = Counter()
+    batches = chunks(pair.ids()[start:], 10)
+    accepted: Counter[int] = Counter()
     for places in [*busy, set[int]()]:
-        closed = {portions[place][0] for place in places}
+        closed = {batches[place][0] for place in places}
 
         def answer(batch: Batch, closed: set[int] = closed) -> BatchResult:
             if batch.records[0].event.id in closed:
@@ -263,12 +263,12 @@ def test_whatever_fails_without_a_kill_each_event_is_taken_once(
         sender = FakeSender(answer, Limits(events=10, parallel=parallel))
         with suppress(ThirdPartyGenericError):
             pair.forward(sender)
-        taken.update(sender.accepted)
-    assert taken == Counter(pair.ids()[start:])
+        accepted.update(sender.accepted)
+    assert accepted == Counter(pair.ids()[start:])
 
 
-def test_another_process_sends_the_portions_that_were_on_their_way_though_more_has_come(pair: Pair) -> None:
-    """As after a kill: nothing was told of it but what stands in the store."""
+def test_another_process_sends_the_batches_that_were_in_flight_though_more_has_come(pair: Pair) -> None:
+    """As after a kill: nothing is known of it but what the store has."""
 
     class KilledError(BaseException):
         pass
@@ -292,7 +292,7 @@ def test_a_run_whose_claim_was_taken_sends_no_more(pair: Pair) -> None:
     claim = pair.claim()
 
     def answer(_: Batch) -> BatchResult:
-        forward_pairs.save(pair.engine, pair.known.source_id, pair.known.siem, pair.known.kind, {}, "another")
+        forward_pairs.save(pair.engine, pair.record.source_id, pair.record.siem, pair.record.kind, {}, "another")
         return ACCEPTED
 
     sender = FakeSender(answer)
@@ -348,46 +348,46 @@ def test_a_run_that_is_to_stop_before_it_began_leaves_plan_and_error(
     assert pair.view().claim_expires_ns is None
 
 
-def test_refused_events_are_kept_and_the_position_moves(pair: Pair) -> None:
+def test_rejected_events_are_kept_and_the_position_moves(pair: Pair) -> None:
     sender = FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(2, "400", "no"),)))
     done = pair.forward(sender, rules=parse([{"drop": {"api": ["sign-in"]}}], ""))
     assert (done.sent, done.rejected) == (31, 4)
     assert pair.view().acknowledged_id == pair.ids()[-1]
-    assert [one.event_id for one in rejected_events.list_page(pair.engine, pair.known.id)] == [
+    assert [one.event_id for one in rejected_events.list_page(pair.engine, pair.record.id)] == [
         ids[2] for ids in sender.ids
     ]
 
 
-def test_what_was_refused_is_sent_again_after_what_is_new_and_by_another_name(pair: Pair) -> None:
+def test_rejected_events_are_sent_again_after_what_is_new_and_by_another_name(pair: Pair) -> None:
     first = FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"), RejectedRecord(4, "400", "no"))))
     pair.forward(first)
     pair.filled.commit(Api.AUDIT, 3)
-    assert replay.resend_rejected(pair.engine, pair.known) == 8
+    assert replay.resend_rejected(pair.engine, pair.record) == 8
     second = FakeSender(limits=Limits(events=3))
     done = pair.forward(second)
-    turned = sorted({ids[place] for ids in first.ids for place in (0, 4)})
-    assert second.ids == [pair.ids()[-3:], *chunks(turned, 3)]
+    rejected_ids = sorted({ids[place] for ids in first.ids for place in (0, 4)})
+    assert second.ids == [pair.ids()[-3:], *chunks(rejected_ids, 3)]
     assert not set(first.names) & set(second.names)
-    assert (done.sent, rejected_events.list_page(pair.engine, pair.known.id)) == (11, [])
-    assert pair.told() == [("EventsRejected", "Warning", "UnHealthy"), ("Recovered", "Warning", "Healthy")]
+    assert (done.sent, rejected_events.list_page(pair.engine, pair.record.id)) == (11, [])
+    assert pair.health_events() == [("EventsRejected", "Warning", "UnHealthy"), ("Recovered", "Warning", "Healthy")]
 
 
-def test_what_a_siem_cannot_use_when_it_is_sent_again_is_refused_again_and_stops_nothing(pair: Pair) -> None:
+def test_what_a_siem_cannot_use_when_it_is_sent_again_is_rejected_again_and_stops_nothing(pair: Pair) -> None:
     pair.forward(FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),)), Limits(events=1000)))
-    replay.resend_rejected(pair.engine, pair.known)
+    replay.resend_rejected(pair.engine, pair.record)
 
     def unusable(_batch: Batch) -> BatchResult:
         raise RequestRejectedError("It cannot use it (400).", code="400")
 
     done = pair.forward(FakeSender(unusable))
-    (left,) = rejected_events.list_page(pair.engine, pair.known.id)
-    assert (done.sent, left.answer, left.replay_ns) == (0, "It cannot use it (400).", None)
+    (remaining,) = rejected_events.list_page(pair.engine, pair.record.id)
+    assert (done.sent, remaining.answer, remaining.replay_ns) == (0, "It cannot use it (400).", None)
     assert pair.view().failing_since_ns is None
 
 
-def test_events_that_are_no_longer_meant_for_a_siem_wait(pair: Pair) -> None:
-    sender, meant = FakeSender(), iter((True, True, False))
-    forwarding = StreamForwarder(pair.engine, pair.claim(), preparer(sender), lambda: next(meant, False))
+def test_events_wait_once_forwarding_is_disabled(pair: Pair) -> None:
+    sender, is_enabled = FakeSender(), iter((True, True, False))
+    forwarding = StreamForwarder(pair.engine, pair.claim(), preparer(sender), lambda: next(is_enabled, False))
     forwarding.forward()
     sent = sorted(sender.accepted)
     assert sent == pair.ids()[: len(sent)]
@@ -397,17 +397,19 @@ def test_events_that_are_no_longer_meant_for_a_siem_wait(pair: Pair) -> None:
     assert sorted([*sent, *again.accepted]) == pair.ids()
 
 
-def test_meant_is_what_the_store_says_now(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    source_id = pair.known.source_id
-    meant, archive = (ForwardingCheck(pair.engine, source_id, pair.known.id, is_archive=of) for of in (False, True))
-    assert (meant(), archive()) == (True, True)
+def test_forwarding_is_checked_in_the_store_at_that_moment(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    source_id = pair.record.source_id
+    is_enabled, archive = (
+        ForwardingCheck(pair.engine, source_id, pair.record.id, is_archive=of) for of in (False, True)
+    )
+    assert (is_enabled(), archive()) == (True, True)
     pair.filled.change("UPDATE sources SET fields = '{{}}'")
     begun, seconds = time.monotonic(), itertools.count(2, 2)
     monkeypatch.setattr(time, "monotonic", lambda: begun + next(seconds))
-    assert (meant(), archive()) == (False, True)
-    forward_pairs.set_paused(pair.engine, pair.known, paused=True)
-    assert (meant(), archive()) == (False, False)
-    forward_pairs.set_paused(pair.engine, pair.known, paused=False)
+    assert (is_enabled(), archive()) == (False, True)
+    forward_pairs.set_paused(pair.engine, pair.record, paused=True)
+    assert (is_enabled(), archive()) == (False, False)
+    forward_pairs.set_paused(pair.engine, pair.record, paused=False)
     assert archive() is False, "this run has ended"
 
 
@@ -420,8 +422,10 @@ def put_rules(pair: Pair, filters: list[dict[str, str]]) -> None:
 
 def test_the_processing_rules_of_the_source_keep_events_back_and_it_is_counted(pair: Pair) -> None:
     put_rules(pair, FILTERS)
-    made = make_preparer(pair.engine, SOURCE.id, Api.AUDIT, Webhook(url="http://127.0.0.1:9"), sender := FakeSender())
-    done = StreamForwarder(pair.engine, pair.claim(), made).forward()
+    real_preparer = make_preparer(
+        pair.engine, SOURCE.id, Api.AUDIT, Webhook(url="http://127.0.0.1:9"), sender := FakeSender()
+    )
+    done = StreamForwarder(pair.engine, pair.claim(), real_preparer).forward()
     assert (done.sent, done.filtered, sender.batches) == (0, len(pair.ids()), [])
     (status,) = forward_status.pairs(pair.engine)
     assert {one.api: one.filtered for one in status.positions}[Api.AUDIT] == len(pair.ids())
@@ -455,19 +459,19 @@ def test_rules_that_cannot_be_used_let_nothing_through(pair: Pair) -> None:
 
 def test_a_pause_in_the_middle_of_a_run_costs_no_second_sending(pair: Pair) -> None:
     def answer(_: Batch) -> BatchResult:
-        forward_pairs.set_paused(pair.engine, pair.known, paused=True)
+        forward_pairs.set_paused(pair.engine, pair.record, paused=True)
         return ACCEPTED
 
     limits = Limits(events=5, parallel=3)
     first, second = FakeSender(once_all_begun(answer, 3), limits), FakeSender(limits=limits)
 
-    def meant() -> bool:
-        return not forward_pairs.is_paused(pair.engine, pair.known.id)
+    def is_enabled() -> bool:
+        return not forward_pairs.is_paused(pair.engine, pair.record.id)
 
-    StreamForwarder(pair.engine, pair.claim(), preparer(first), meant).forward()
+    StreamForwarder(pair.engine, pair.claim(), preparer(first), is_enabled).forward()
     assert len(first.ids) == 3
     assert positions.acquire(pair.engine, pair.view(), "run-1") is None
-    forward_pairs.set_paused(pair.engine, pair.known, paused=False)
+    forward_pairs.set_paused(pair.engine, pair.record, paused=False)
     pair.forward(second, claim=pair.claim(holder="run-1"))
     assert sorted([*first.accepted, *second.accepted]) == pair.ids()
 
@@ -478,60 +482,60 @@ def test_what_is_sent_again_a_second_time_has_another_name(pair: Pair) -> None:
         sender = FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),)), Limits(events=100))
         pair.forward(sender)
         names += sender.names
-        replay.resend_rejected(pair.engine, pair.known)
+        replay.resend_rejected(pair.engine, pair.record)
     assert len(set(names)) == 3
 
 
-def test_what_is_not_marked_stays_refused_though_what_stands_around_it_is_sent(pair: Pair) -> None:
+def test_what_is_not_marked_stays_rejected_though_events_around_it_are_sent(pair: Pair) -> None:
     pair.forward(FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
-    replay.resend_rejected(pair.engine, pair.known)
-    middle = rejected_events.list_page(pair.engine, pair.known.id)[1].event_id
+    replay.resend_rejected(pair.engine, pair.record)
+    middle = rejected_events.list_page(pair.engine, pair.record.id)[1].event_id
     pair.filled.change(f"UPDATE rejected_events SET replay_ns = NULL WHERE event_id = {middle}")
     assert pair.forward(FakeSender()).sent == 3
-    assert [one.event_id for one in rejected_events.list_page(pair.engine, pair.known.id)] == [middle]
+    assert [one.event_id for one in rejected_events.list_page(pair.engine, pair.record.id)] == [middle]
 
 
 def test_of_what_is_sent_again_a_rule_may_drop_some_and_the_siem_refuse_some(pair: Pair) -> None:
     pair.forward(FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
-    replay.resend_rejected(pair.engine, pair.known)
-    kept = rejected_events.list_page(pair.engine, pair.known.id)
+    replay.resend_rejected(pair.engine, pair.record)
+    kept = rejected_events.list_page(pair.engine, pair.record.id)
     rules = parse([{"drop": {"matches": {"uuid": kept[1].uuid}}}], "")
     second = FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(1, "422", "still no"),)))
     done = pair.forward(second, rules=rules)
     assert (done.sent, done.filtered, done.rejected) == (2, 1, 1)
-    left = rejected_events.list_page(pair.engine, pair.known.id)
-    assert [(one.event_id, one.code, one.answer, one.replay_ns) for one in left] == [
+    remaining = rejected_events.list_page(pair.engine, pair.record.id)
+    assert [(one.event_id, one.code, one.answer, one.replay_ns) for one in remaining] == [
         (kept[2].event_id, "422", "still no", None)
     ]
     assert pair.filled.ask("SELECT max(rejected) FROM positions") == [(1,)]
     assert pair.forward(FakeSender()).sent == 0, "it waits for a person now"
 
 
-def test_what_is_sent_again_is_so_once_more_after_a_kill_and_stays_refused_until_it_is_taken(pair: Pair) -> None:
+def test_what_is_sent_again_is_so_after_a_kill_too_and_stays_rejected_until_it_is_accepted(pair: Pair) -> None:
     pair.forward(FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
-    replay.resend_rejected(pair.engine, pair.known)
+    replay.resend_rejected(pair.engine, pair.record)
     broken, whole = FakeSender(failing(0, of=pair), Limits(events=2)), FakeSender(limits=Limits(events=2))
     with pytest.raises(ThirdPartyGenericError):
         pair.forward(broken)
-    assert len(rejected_events.list_page(pair.engine, pair.known.id)) == 4
+    assert len(rejected_events.list_page(pair.engine, pair.record.id)) == 4
     pair.forward(whole)
     assert broken.names == whole.names[:1]
-    assert rejected_events.list_page(pair.engine, pair.known.id) == []
+    assert rejected_events.list_page(pair.engine, pair.record.id) == []
 
 
 @given(st.lists(st.lists(st.sampled_from("yyyyyyne"), max_size=8), max_size=6), st.integers(1, 4), st.data())
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_fails_the_position_is_behind_what_was_taken_or_refused(
+def test_whatever_fails_the_position_is_after_what_was_accepted_or_rejected(
     pair: Pair, script: list[list[str]], parallel: int, data: st.DataObject
 ) -> None:
     """Attempts that fail here and there, with events that come between them; the store is the only memory."""
     start = pair.view().acknowledged_id
     pair.filled.commit(Api.AUDIT, data.draw(st.integers(1, 25)))
     arrived: set[int] = set()
-    turned: set[int] = set()
+    rejected_ids: set[int] = set()
     lock = threading.Lock()
-    for said in [*script, []]:
-        answers = iter(said)
+    for answers_of_run in [*script, []]:
+        answers = iter(answers_of_run)
 
         def answer(batch: Batch, answers: Iterator[str] = answers) -> BatchResult:
             with lock:
@@ -540,7 +544,7 @@ def test_whatever_fails_the_position_is_behind_what_was_taken_or_refused(
             if one == "e":
                 raise BUSY
             with lock:
-                turned.update(ids[:1] if one == "n" else [])
+                rejected_ids.update(ids[:1] if one == "n" else [])
                 arrived.update(ids[1:] if one == "n" else ids)
             return BatchResult((RejectedRecord(0, "400", "no"),)) if one == "n" else ACCEPTED
 
@@ -552,32 +556,32 @@ def test_whatever_fails_the_position_is_behind_what_was_taken_or_refused(
                 positions.record_failure(pair.engine, claim, error)
         end = pair.view().acknowledged_id
         behind = [id_ for id_ in pair.ids() if start < id_ <= end]
-        assert set(behind) <= arrived | turned
+        assert set(behind) <= arrived | rejected_ids
         pair.filled.commit(Api.AUDIT, data.draw(st.integers(0, 6)))
     last = FakeSender()
     pair.forward(last)
     arrived |= set(last.accepted)
-    kept = {one.event_id for one in rejected_events.list_page(pair.engine, pair.known.id, size=10_000)}
-    assert {id_ for id_ in kept if id_ > start} <= turned
+    kept = {one.event_id for one in rejected_events.list_page(pair.engine, pair.record.id, size=10_000)}
+    assert {id_ for id_ in kept if id_ > start} <= rejected_ids
     assert {id_ for id_ in pair.ids() if id_ > start} == {id_ for id_ in arrived | kept if id_ > start}
     assert pair.view().acknowledged_id == pair.ids()[-1]
 
 
 def test_memory_stays_as_it_is_however_many_events_there_are(engine: Engine) -> None:
-    pair = Pair.made(engine)
+    pair = Pair.create(engine)
     for _ in range(20):
         pair.filled.commit(Api.AUDIT, 1000)
-    held: list[int] = []
+    memory: list[int] = []
 
     def answer(_: Batch) -> BatchResult:
-        held.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         sender.batches.clear()
         return ACCEPTED
 
     sender = FakeSender(answer, Limits(events=500, parallel=2))
     done = pair.forward(sender)
     assert done.sent == 20_000
-    assert held[-1] - held[len(held) // 2] < 8 * 1024, "KiB"
+    assert memory[-1] - memory[len(memory) // 2] < 8 * 1024, "KiB"
 
 
 def test_an_error_that_needs_a_person_leaves_as_it_is(pair: Pair) -> None:
@@ -595,8 +599,8 @@ def judged(engine: Engine, claim: PositionClaim, error: SourceError, fingerprint
         with attempts.attempt((claim.pair_id, claim.stream_id), repeats=REPEAT_POLICY) as attempt:
             attempt.open(PositionRecord(engine, claim, fingerprint))
             raise error
-    except SourceError as left:
-        return left
+    except SourceError as failure:
+        return failure
 
 
 def test_a_target_that_never_confirms_is_the_configuration_after_some_tries(pair: Pair) -> None:

@@ -97,11 +97,11 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
     for name, method in inspect.getmembers(EventsClient, inspect.isfunction):
         monkeypatch.setattr(EventsClient, name, found.wrapped(f"client.{name}", method))
 
-    made = attempts.attempt
+    original = attempts.attempt
 
     @contextmanager
     def noting(*arguments: Any, **named: Any) -> Iterator[Any]:
-        with made(*arguments, **named) as attempt:
+        with original(*arguments, **named) as attempt:
             found.within = True
             try:
                 yield attempt
@@ -184,7 +184,7 @@ def empty(connection: Connection, also: str) -> None:
 @pytest.fixture
 def block(store_url: str, engine: Engine, server: SandboxProcess) -> Iterator[OnePasswordSource]:
     credentials = OnePasswordCredentials(base_url=server.base_url, api_token=SecretStr(server.token))
-    made = OnePasswordSource(
+    new_block = OnePasswordSource(
         name=SOURCE.name,
         credentials=credentials,
         supported_apis=["sign-in", "itemUsage", "audit"],
@@ -192,11 +192,11 @@ def block(store_url: str, engine: Engine, server: SandboxProcess) -> Iterator[On
         store=EventStore(url=SecretStr(store_url)),
         source_id=SOURCE.id,
     )
-    sources.save(engine, replace(opened.source_record(made), fields={"_siemForward": True}))
+    sources.save(engine, replace(opened.source_record(new_block), fields={"_siemForward": True}))
     opened._ids[SOURCE.name] = SOURCE.id
     opened._of_source[SOURCE.id] = engine
     with disable_run_logger():
-        yield made
+        yield new_block
     del opened._ids[SOURCE.name], opened._of_source[SOURCE.id]
 
 
@@ -248,23 +248,23 @@ def test_forward(engine: Engine, block: OnePasswordSource, faults: Faults, monke
     assert claim
     collect.collect_stream.fn(SOURCE.name, claim)
     faults.called.clear()
-    known, _ = forward_pairs.save(engine, SOURCE.id, SIEM, "webhook", {}, "first")
+    record, _ = forward_pairs.save(engine, SOURCE.id, SIEM, "webhook", {}, "first")
 
     def take(run: str) -> Any:
-        view = {one.api: one for one in positions.of_pair(engine, known.id)}[Api.AUDIT]
+        view = {one.api: one for one in positions.of_pair(engine, record.id)}[Api.AUDIT]
         return positions.acquire(engine, view, run)
 
     def again() -> None:
         with engine.begin() as connection:
             connection.execute(text("UPDATE positions SET acknowledged_id = 0, in_flight = NULL"))
 
-    def attempt(taken: Any) -> object:
-        return forward.forward_stream.fn(SOURCE.name, SOURCE.id, "webhook", taken)
+    def attempt(claim: Any) -> object:
+        return forward.forward_stream.fn(SOURCE.name, SOURCE.id, "webhook", claim)
 
     sweep(Struck(engine, take, attempt, "positions", again), faults, least=10)
 
 
-def test_where_the_fault_is_in_the_recording_itself_the_claim_is_released_all_the_same(
+def test_where_the_error_is_in_the_recording_itself_the_claim_is_released_all_the_same(
     engine: Engine, block: OnePasswordSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop, calls = streams.stop, []
@@ -287,7 +287,7 @@ def test_where_the_fault_is_in_the_recording_itself_the_claim_is_released_all_th
     assert streams.get(engine, claim.stream_id).holder is None
 
 
-def test_a_lost_claim_is_no_fault(engine: Engine, block: OnePasswordSource, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_claim_is_no_error(engine: Engine, block: OnePasswordSource, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collect, "shared_source", lambda _: block)
     monkeypatch.setattr(session, "open_store", lambda _: engine)
     claim = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")

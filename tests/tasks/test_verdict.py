@@ -117,7 +117,7 @@ def test_where_another_run_has_every_api_it_says_which_and_since_when() -> None:
         (Holder("x", "mac", None, START_NS), "flow run x on mac is reading it, since 2026-09-21T14:13:20Z."),
     ],
 )
-def test_what_is_not_known_of_another_run_is_left_out(holder: Holder | None, words: str) -> None:
+def test_what_is_unknown_of_another_run_is_left_out(holder: Holder | None, words: str) -> None:
     found = verdict.collect_verdict("1Pass", {}, elsewhere=[view(Api.AUDIT, holder=holder)])
     assert found.message == f"audit: {words}"
 
@@ -141,7 +141,7 @@ def test_a_lost_claim_is_said_and_is_no_error() -> None:
     assert found == verdict.Verdict("Skipped", "audit: Another run reads audit now.")
 
 
-def test_a_fault_of_our_own_says_so_without_its_text() -> None:
+def test_an_error_of_our_own_says_so_without_its_text() -> None:
     found = verdict.collect_verdict("1Pass", {"audit": ValueError("secret thing")})
     assert found.name == "FirstPartyGenericError"
     assert "An unexpected error in this program: ValueError" in found.message

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from blocks.siem.delivery.protocol import EncodedRecord, Sender
     from blocks.siem.formats.event import OutgoingEvent, StreamMetadata
     from blocks.siem.privacy.processing import ProcessingRules
-    from blocks.siem.privacy.rules import Rules
+    from blocks.siem.privacy.rules import RuleOutcome, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,15 @@ class Preparer:
 
     def prepare(self, event: OutgoingEvent) -> EncodedRecord | FilteredEvent:
         """Return the record of an event, or why it is not sent. Raises nothing, whatever the stored event holds."""
+        outcome = self.apply_rules(event)
+        if outcome.filter_reason is not None:
+            return FilteredEvent(event, outcome.filter_reason)
+        return self.sender.encode(registry.format_event(self.format_name, event, self.stream, outcome.body))
+
+    def apply_rules(self, event: OutgoingEvent) -> RuleOutcome:
+        """Return what the names and the rules of the source and of the SIEM make of an event. Raises nothing."""
         named = added_names.add_names(event.body, self.names) if self.names else None
         outcome = self.processing.apply(event.body, named)
         if outcome.filter_reason is None and not self.rules.empty:
             outcome = self.rules.apply(self.stream.api, event.body, outcome.body)
-        if outcome.filter_reason is not None:
-            return FilteredEvent(event, outcome.filter_reason)
-        return self.sender.encode(registry.format_event(self.format_name, event, self.stream, outcome.body))
+        return outcome

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, insert, select, text, update
+from sqlalchemy import bindparam, delete, func, insert, select, text, tuple_, update
 
 from blocks import clock
 from blocks.command_line import command_line
@@ -18,13 +18,15 @@ from blocks.store.engine import reading, store_errors, writing
 from blocks.store.tables import EventRow, PairRow, PositionRow, RejectedEventRow, table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import ColumnElement, Connection, Engine
 
     from blocks.store.forwarding.records import ForwardPair, PositionClaim, ReplayBatch
 
 PAGE = 100
+EventKey = tuple[int, int]
+"""The stream and the id of an event."""
 
 _events = table_of(EventRow)
 _pairs = table_of(PairRow)
@@ -56,29 +58,51 @@ class RejectedEventView:
     replay_ns: int | None
     body: str | None
 
+    @property
+    def key(self) -> EventKey:
+        return self.stream_id, self.event_id
 
-def list_page(
-    engine: Engine, pair_id: str, after: RejectedEventView | None = None, size: int = PAGE
-) -> list[RejectedEventView]:
-    """Return a page of a pair's rejected events, by stream and id. `after`: the last item of the previous page."""
-    behind = {"stream": after.stream_id, "event": after.event_id} if after else {"stream": -1, "event": -1}
+
+def list_page(engine: Engine, pair_id: str, after: EventKey = (-1, -1), size: int = PAGE) -> list[RejectedEventView]:
+    """Return a page of a pair's rejected events, by stream and id. `after`: the last key of the previous page."""
+    behind = {"stream": after[0], "event": after[1]}
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(_PAGE, {"pair_id": pair_id, "size": size, **behind})
         return [RejectedEventView(**row._mapping) for row in rows]  # noqa: SLF001 - a public member
 
 
-def discard(engine: Engine, pair: ForwardPair) -> int:
-    """Delete the list of events that a SIEM rejected: they are not sent again. Returns how many events."""
+def discard(
+    engine: Engine, pair: ForwardPair, only: Collection[EventKey] | None = None, reason: str | None = None
+) -> int:
+    """Delete events from the list of those that a SIEM rejected, all or `only` some: they are not sent again.
+
+    The `reason` is recorded in the audit log. Returns how many events.
+    """
+    of_pair = _positions.c.pair_id == pair.id
     with writing(engine) as connection:
-        # Update the positions first, in the same order as runs do: a different order could deadlock.
-        connection.execute(update(_positions).where(_positions.c.pair_id == pair.id).values(rejected=0))
-        number = connection.execute(delete(_rejected).where(_rejected.c.pair_id == pair.id)).rowcount
-        health.end(
-            connection, pair.source_id, tracker(pair.siem), f"The events that {pair.siem} rejected were discarded."
+        # Lock the positions first, in the same order as runs do: a different order could deadlock.
+        connection.execute(update(_positions).where(of_pair).values(rejected=_positions.c.rejected))
+        number = connection.execute(delete(_rejected).where(chosen(pair, only))).rowcount
+        left = select(func.count()).where(
+            _rejected.c.pair_id == pair.id, _rejected.c.stream_id == _positions.c.stream_id
         )
-        details = {"siem": pair.siem, "rejected": number}
+        connection.execute(update(_positions).where(of_pair).values(rejected=left.scalar_subquery()))
+        if (
+            connection.execute(select(_rejected.c.event_id).where(_rejected.c.pair_id == pair.id).limit(1)).first()
+            is None
+        ):
+            health.end(
+                connection, pair.source_id, tracker(pair.siem), f"The events that {pair.siem} rejected were discarded."
+            )
+        details = {"siem": pair.siem, "rejected": number, **({"reason": reason} if reason else {})}
         audit_log.record(connection, "siem discard", pair.source_id, pair.source, **details)
     return number
+
+
+def chosen(pair: ForwardPair, only: Collection[EventKey] | None) -> ColumnElement[bool]:
+    """Match the rejected events of a pair, all or `only` some."""
+    of_pair = _rejected.c.pair_id == pair.id
+    return of_pair if only is None else of_pair & tuple_(_rejected.c.stream_id, _rejected.c.event_id).in_(only)
 
 
 def record_passed(
@@ -119,10 +143,14 @@ def _report(connection: Connection, claim: PositionClaim, items: Sequence[Reject
         health.begin(connection, source_id, _condition(claim.siem, items[-1]))
         return
     health.lock(connection, source_id, tracker(claim.siem))
-    left = select(_rejected.c.event_id).where(_rejected.c.pair_id == claim.pair_id).limit(1)
-    if connection.execute(left).first() is None:
+    if not _has_any(connection, claim.pair_id):
         sentence = f"The events that {claim.siem} had rejected were sent again; {claim.siem} rejected none of them."
         health.end(connection, source_id, tracker(claim.siem), sentence)
+
+
+def _has_any(connection: Connection, pair_id: str) -> bool:
+    query = select(_rejected.c.event_id).where(_rejected.c.pair_id == pair_id).limit(1)
+    return connection.execute(query).first() is not None
 
 
 def _condition(siem: str, last: RejectedEvent) -> Condition:

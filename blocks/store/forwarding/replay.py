@@ -14,17 +14,18 @@ from blocks import clock
 from blocks.siem.formats.event import OutgoingEvent
 from blocks.store import audit_log
 from blocks.store.engine import reading, store_errors, writing
-from blocks.store.forwarding import positions
+from blocks.store.forwarding import positions, rejected_events
 from blocks.store.forwarding.records import ReplayBatch
 from blocks.store.forwarding.unsent_events import last_id_before
 from blocks.store.tables import EventRow, PositionRow, RejectedEventRow, table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from sqlalchemy import Connection, Engine
 
     from blocks.store.forwarding.records import ForwardPair, PositionClaim
+    from blocks.store.forwarding.rejected_events import EventKey
 
 _events = table_of(EventRow)
 _positions = table_of(PositionRow)
@@ -59,14 +60,17 @@ def count_sent_since(engine: Engine, pair: ForwardPair, since_ns: int) -> int:
         return count
 
 
-def resend_rejected(engine: Engine, pair: ForwardPair) -> int:
-    """Mark the rejected events that are still stored for replay by the next run. Returns how many are marked."""
+def resend_rejected(engine: Engine, pair: ForwardPair, only: Collection[EventKey] | None = None) -> int:
+    """Mark rejected events that are still stored, all or `only` some, for replay by the next run.
+
+    Returns how many of these are marked.
+    """
     is_stored = select(_events.c.id).where(_events.c.id == _rejected.c.event_id).exists()
-    of_pair = _rejected.c.pair_id == pair.id
+    wanted = rejected_events.chosen(pair, only)
     with writing(engine) as connection:
-        mark = update(_rejected).where(of_pair, _rejected.c.replay_ns.is_(None), is_stored)
+        mark = update(_rejected).where(wanted, _rejected.c.replay_ns.is_(None), is_stored)
         connection.execute(mark.values(replay_ns=clock.now_ns()))
-        marked = select(func.count()).where(of_pair, _rejected.c.replay_ns.is_not(None), is_stored)
+        marked = select(func.count()).where(wanted, _rejected.c.replay_ns.is_not(None), is_stored)
         number = connection.scalar(marked) or 0
         details = {"siem": pair.siem, "rejected": number}
         audit_log.record(connection, "siem replay", pair.source_id, pair.source, **details)

@@ -13,10 +13,6 @@ from deployments.prefect_session import prefect_session
 from deployments.terminal_output import confirm, print_json, print_line, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sqlalchemy import Engine
-
     from blocks.store.forwarding.records import ForwardPair
 
 
@@ -37,36 +33,27 @@ def command(
         )
     since_ns = parse_time_option("--from", since)
     with prefect_session():
-        engine = deferred.sources.open_default_store()
-        pairs = deferred.forward_pairs.require(engine, name, source)
-        if since_ns is not None and not yes:
-            _confirm(engine, name, pairs, since_ns)
-        numbers = [_replay(engine, pair, since_ns) for pair in pairs]
+        if since_ns is None:
+            done = deferred.siem_actions.resend_rejected(name, source)
+        else:
+            if not yes:
+                _confirm(name, source, since_ns)
+            done = deferred.siem_actions.resend_since(name, source, since_ns)
     if as_json:
-        print_json([_as_json(pair, number) for pair, number in zip(pairs, numbers, strict=True)])
+        print_json([_as_json(pair, number) for pair, number in done])
         return
-    for pair, number in zip(pairs, numbers, strict=True):
+    for pair, number in done:
         events = "1 event is" if number == 1 else f"{number:,} events are"
         print_line(f"{printable(pair.source)} to {printable(pair.siem)}: {events} sent again.")
 
 
-def _confirm(engine: Engine, name: str, pairs: Sequence[ForwardPair], since_ns: int) -> None:
+def _confirm(name: str, source: str | None, since_ns: int) -> None:
     """Rejected events never arrived. Events that were sent may be stored twice, so this asks first."""
-    number = sum(deferred.replay.count_sent_since(engine, pair, since_ns) for pair in pairs)
+    number = deferred.siem_actions.count_sent_since(name, source, since_ns)
     if number:
         events = "1 event was" if number == 1 else f"{number:,} events were"
         sentence = f"{events} sent to {printable(name)} already, and would be sent again"
         confirm(f"{sentence}. It may store both copies. Continue?", f"{sentence}. Nothing was done.")
-
-
-def _replay(engine: Engine, pair: ForwardPair, since_ns: int | None) -> int:
-    if since_ns is None:
-        number = deferred.replay.resend_rejected(engine, pair)
-    else:
-        number = deferred.replay.resend_since(engine, pair, since_ns)
-    if number:
-        deferred.forward_deployments.run_now(pair.source, pair.siem)
-    return number
 
 
 def _as_json(pair: ForwardPair, number: int) -> dict[str, object]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from blocks.errors import SourceError
 from deployments import deferred
 from deployments.commands.support.options import Json, OfSource, Siem
 from deployments.exit_codes import DONE, IN_ERROR
@@ -15,12 +13,7 @@ from deployments.prefect_session import prefect_session
 from deployments.terminal_output import print_indented, print_json, print_line, print_note, printable
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from blocks.siem.base import SiemBlock
-    from blocks.siem.delivery.prepare import Preparer
-    from blocks.siem.delivery.protocol import Sender
-    from blocks.store.forwarding.records import ForwardPair
+    from deployments.siem_test import Sample
 
 SHOWN_MAX = 2000  # characters of one record on a terminal; --json has all of it
 
@@ -34,61 +27,37 @@ def command(
 ) -> int:
     """Show the newest events as they would be sent, and send a test request. Returns 1 if that fails."""
     with prefect_session():
-        engine = deferred.sources.open_default_store()
-        pairs = deferred.forward_pairs.require(engine, name, source)
-        block = deferred.siem.load_siem(name, pairs[0].kind)
-        with closing(block.get_sender()) as sender:
-            shown = [one for pair in pairs for one in _samples_as_json(engine, pair, block, sender, sample)]
-            answer, works = ("", True) if offline else _check(sender)
+        found = deferred.siem_samples.try_siem(name, source, sample, offline=offline)
+    code = DONE if found.works else IN_ERROR
     if as_json:
-        print_json({"siem": name, "answer": answer or None, "ok": works, "events": shown})
-        return DONE if works else IN_ERROR
-    for one in shown:
+        events = [_as_json(one) for one in found.samples]
+        print_json({"siem": name, "answer": found.answer or None, "ok": found.works, "events": events})
+        return code
+    for one in found.samples:
         _print_sample(one)
-    if not shown:
+    if not found.samples:
         print_note("There are no events to show yet.")
-    if answer:
-        print_line(f"{'ok' if works else 'error'}: {printable(answer)}", "green" if works else "bold red")
-    return DONE if works else IN_ERROR
+    if found.answer:
+        print_line(
+            f"{'ok' if found.works else 'error'}: {printable(found.answer)}", "green" if found.works else "bold red"
+        )
+    return code
 
 
-def _check(sender: Sender) -> tuple[str, bool]:
-    try:
-        return sender.check(), True
-    except SourceError as error:
-        return str(error), False
+def _as_json(one: Sample) -> dict[str, Any]:
+    found = {"source": one.source, "api": one.api, "uuid": one.uuid, "withheld": one.withheld}
+    if one.filtered_by is not None:
+        return {**found, "filtered_by": one.filtered_by}
+    return {**found, "record": one.record, "group": list(one.group), "redacted": list(one.redacted)}
 
 
-def _samples_as_json(
-    engine: Engine, pair: ForwardPair, block: SiemBlock, sender: Sender, number: int
-) -> list[dict[str, Any]]:
-    found = []
-    for view in deferred.positions.of_pair(engine, pair.id):
-        preparer: Preparer = deferred.siem.make_preparer(engine, pair.source_id, view.api, block, sender)
-        withheld = preparer.stream.classifier is None and not block.is_archive
-        for event in deferred.unsent_events.newest(engine, view.stream_id, number):
-            made = preparer.prepare(event)
-            one: dict[str, Any] = {
-                "source": pair.source,
-                "api": str(view.api),
-                "uuid": event.uuid,
-                "withheld": withheld,
-            }
-            if isinstance(made, deferred.prepare.FilteredEvent):
-                found.append({**one, "filtered_by": made.reason})
-            else:
-                data = made.data.decode(errors="replace").strip()
-                found.append({**one, "record": data, "group": list(made.group)})
-    return found
-
-
-def _print_sample(one: dict[str, Any]) -> None:
-    head = f"{printable(one['source'])}  {one['api']}  {printable(one['uuid'])}"
-    if "filtered_by" in one:
-        print_line(f"{head}  filtered: {printable(one['filtered_by'])}", "yellow")
+def _print_sample(one: Sample) -> None:
+    head = f"{printable(one.source)}  {one.api}  {printable(one.uuid)}"
+    if one.filtered_by is not None:
+        print_line(f"{head}  filtered: {printable(one.filtered_by)}", "yellow")
         return
-    print_line(f"{head}{'  withheld: _siemForward is not true' if one['withheld'] else ''}", "bold")
-    if one["group"]:
-        print_indented(printable(" ".join(one["group"])), 2, style="dim")
-    text = one["record"]
-    print_indented(printable(text[:SHOWN_MAX] + ("…" if len(text) > SHOWN_MAX else "")), 2)
+    print_line(f"{head}{'  withheld: _siemForward is not true' if one.withheld else ''}", "bold")
+    for text in (" ".join(one.group), f"redacted: {', '.join(one.redacted)}" if one.redacted else ""):
+        if text:
+            print_indented(printable(text), 2, style="dim")
+    print_indented(printable(one.record[:SHOWN_MAX] + ("…" if len(one.record) > SHOWN_MAX else "")), 2)

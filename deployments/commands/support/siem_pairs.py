@@ -15,12 +15,7 @@ if TYPE_CHECKING:
 def set_paused(name: str, source: str | None, *, paused: bool, as_json: bool) -> None:
     """Pause or resume the pairs of a SIEM, and print which were paused or resumed already."""
     with prefect_session():
-        engine = deferred.sources.open_default_store()
-        changed = []
-        for pair in deferred.forward_pairs.require(engine, name, source):
-            changed.append((pair, deferred.siems.set_paused(engine, pair, paused=paused)))
-            if not paused:
-                deferred.forward_deployments.run_now(pair.source, pair.siem)
+        changed = deferred.siem_actions.set_paused(name, source, paused=paused)
     if as_json:
         print_json([_as_json(pair, paused=paused, changed=each) for pair, each in changed])
         return

@@ -100,9 +100,7 @@ def is_replaced(engine: Engine, kind: Kind, rows: Rows) -> bool:
     return rows(kind.ask("holder")) == [("run-2",)]
 
 
-def test_the_pid_of_a_dead_process_that_another_has_now_keeps_nobody_out(
-    kind: Kind, engine: Engine, rows: Rows
-) -> None:
+def test_the_pid_of_a_dead_process_that_another_has_now_blocks_no_run(kind: Kind, engine: Engine, rows: Rows) -> None:
     own = process_identity.own()
     assert own.started
     claim = rewritten(engine, kind, replace(own, started=own.started - 1).as_text())

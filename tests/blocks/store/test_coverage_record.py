@@ -85,7 +85,7 @@ def test_a_pause_is_an_open_gap_that_collection_closes_by_itself(engine: Engine,
     assert gaps(found(engine)) == []
 
 
-def test_a_cursor_that_is_begun_anew_later_leaves_a_gap_that_a_backfill_closes(
+def test_a_cursor_that_is_begun_again_later_leaves_a_gap_that_a_backfill_closes(
     engine: Engine, moving: MovingClock
 ) -> None:
     collect(engine, Api.AUDIT, from_ns=START_NS - DAY_NS)
@@ -106,8 +106,8 @@ def test_a_window_that_is_not_read_to_its_end_closes_nothing(engine: Engine, mov
     collect(engine, Api.AUDIT, from_ns=START_NS - DAY_NS)
     moving.advance(5 * DAY)
     collect(engine, Api.AUDIT, from_ns=clock.now_ns())
-    wanted = JobRequest(BACKFILL, SOURCE.id, (Api.AUDIT,), START_NS, START_NS + DAY_NS)
-    claim = windows.acquire(engine, jobs.start(engine, wanted, DAY_NS).id, "run")
+    request = JobRequest(BACKFILL, SOURCE.id, (Api.AUDIT,), START_NS, START_NS + DAY_NS)
+    claim = windows.acquire(engine, jobs.start(engine, request, DAY_NS).id, "run")
     assert claim
     page = Page("c", has_more=True, events=[], invalid_items=[])
     windows.commit_page(engine, claim, page, after=None, api_version="v2", last=False)
@@ -117,9 +117,9 @@ def test_a_window_that_is_not_read_to_its_end_closes_nothing(engine: Engine, mov
 def test_why_nothing_collects_an_api(engine: Engine) -> None:
     collect(engine, Api.AUDIT, START_NS, from_ns=START_NS - DAY_NS)
     assert found(engine).record.stopped == ""
-    known = lifecycle.find(engine, SOURCE.name)
-    assert known
-    lifecycle.pause(engine, known)
+    identity = lifecycle.find(engine, SOURCE.name)
+    assert identity
+    lifecycle.pause(engine, identity)
     assert found(engine).record.stopped == "stopped"
     with engine.begin() as connection:
         connection.execute(text("UPDATE sources SET apis = '[\"sign-in\"]'"))
@@ -135,8 +135,8 @@ def test_counts_and_lags_of_each_day_and_hour(engine: Engine, moving: MovingCloc
     first, second = midnight - 2 * DAY_NS, midnight - DAY_NS
     times = [first, first + 1, second, second + HOUR_NS, second + HOUR_NS + 5, second + 2 * HOUR_NS, midnight]
     collect(engine, Api.AUDIT, *times, from_ns=first - DAY_NS)
-    made = report(engine)
-    (api,) = [api for api in made.apis if api.api == "audit"]
+    coverage = report(engine)
+    (api,) = [api for api in coverage.apis if api.api == "audit"]
     by_day = {cell.start_ns: cell for cell in api.cells}
     assert [by_day[day].events for day in (first, second, midnight)] == [2, 4, 1]
     assert by_day[first].lag_ns == START_NS - (first + 1)
@@ -167,20 +167,20 @@ def test_a_report_begins_where_there_is_something_to_tell(engine: Engine) -> Non
     old_ns = START_NS - 500 * DAY_NS
     with engine.begin() as connection:
         hourly_counts.increment(connection, 3, [old_ns])
-    made = stored.report_of(engine, SOURCE.id, SOURCE.name, 0)
-    assert made.since_ns == old_ns // DAY_NS * DAY_NS
-    assert made.apis[2].cells[0].events == 1
+    coverage = stored.report_of(engine, SOURCE.id, SOURCE.name, 0)
+    assert coverage.since_ns == old_ns // DAY_NS * DAY_NS
+    assert coverage.apis[2].cells[0].events == 1
 
 
 def test_events_are_never_counted(engine: Engine) -> None:
     """The cost is that of days and windows: of the events, only the newest of each hour is looked at, and for lags."""
     collect(engine, Api.AUDIT, START_NS, from_ns=START_NS - DAY_NS)
-    asked: list[str] = []
-    event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    statements: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
     report(engine, with_lags=False)
-    assert asked
-    assert not [question for question in asked if "events e" in question or "FROM events" in question]
+    assert statements
+    assert not [question for question in statements if "events e" in question or "FROM events" in question]
     report(engine, with_lags=True)
-    of_events = [question for question in asked if "FROM events" in question]
+    of_events = [question for question in statements if "FROM events" in question]
     assert len(of_events) == len(Api)
     assert all("LIMIT 1" in question for question in of_events)

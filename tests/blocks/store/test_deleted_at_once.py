@@ -40,8 +40,8 @@ def filled(engine: Engine, events: int) -> StreamView:
     view = streams.of_source(engine, SOURCE.id, (Api.SIGN_IN,))[0]
     claim = streams.acquire(engine, view, "run-0")
     assert claim
-    made = [Event(f"UUID{number}", number + 1, "{}") for number in range(events)]
-    page = Page("c1", has_more=False, events=made, invalid_items=[])
+    events_of_page = [Event(f"UUID{number}", number + 1, "{}") for number in range(events)]
+    page = Page("c1", has_more=False, events=events_of_page, invalid_items=[])
     pages.commit_page(engine, claim, page, after=None, api_version="v2")
     streams.release(engine, claim)
     with engine.begin() as connection:
@@ -50,9 +50,9 @@ def filled(engine: Engine, events: int) -> StreamView:
 
 
 def found(engine: Engine) -> SourceIdentity:
-    known = lifecycle.find(engine, SOURCE.name)
-    assert known
-    return known
+    identity = lifecycle.find(engine, SOURCE.name)
+    assert identity
+    return identity
 
 
 def deleted(engine: Engine) -> SourceIdentity:
@@ -68,7 +68,7 @@ def test_a_purge_is_whole_though_another_one_was_killed_in_the_middle(
     engines: tuple[Engine, Engine], rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(engines[0], 2500)
-    gone = deleted(engines[0])
+    deletion = deleted(engines[0])
     real, in_batch = lifecycle.writing, threading.Event()
 
     @contextmanager
@@ -76,8 +76,8 @@ def test_a_purge_is_whole_though_another_one_was_killed_in_the_middle(
         """The first one's process ends behind its first batch of events, which it commits late."""
         with real(engine) as connection:
             yield connection
-            left = connection.scalar(text("SELECT count(*) FROM events"))
-            if ends := engine is engines[0] and left == 1500:
+            remaining = connection.scalar(text("SELECT count(*) FROM events"))
+            if ends := engine is engines[0] and remaining == 1500:
                 in_batch.set()
                 time.sleep(WAIT)
         if ends:
@@ -87,7 +87,7 @@ def test_a_purge_is_whole_though_another_one_was_killed_in_the_middle(
 
     def first() -> None:
         with pytest.raises(KilledError):
-            lifecycle.purge(engines[0], gone)
+            lifecycle.purge(engines[0], deletion)
 
     def second() -> None:
         assert in_batch.wait(30)
@@ -114,9 +114,9 @@ def test_a_purge_is_whole_though_a_prune_removes_what_it_wants_to(
 @pytest.mark.parametrize("purged", [False, True])
 def test_no_run_takes_what_was_deleted_since_it_looked(engines: tuple[Engine, Engine], purged: bool) -> None:
     view = filled(engines[0], 3)
-    gone = deleted(engines[1])
+    deletion = deleted(engines[1])
     if purged:
-        lifecycle._begin_purge(engines[1], gone)
+        lifecycle._begin_purge(engines[1], deletion)
     assert streams.acquire(engines[0], view, "run-1") is None
     (now,) = streams.of_source(engines[0], SOURCE.id, (Api.SIGN_IN,))
     assert now.claim_expires_ns is None
@@ -133,37 +133,37 @@ def test_no_window_is_taken_of_what_is_deleted_while_it_is_looked_for(
     else:
         real = claims.is_free
         slow = text("pg_sleep(0.5) IS NOT NULL")
-        monkeypatch.setattr(claims, "is_free", lambda *given: real(*given) & slow)
-    taken = at_once(
+        monkeypatch.setattr(claims, "is_free", lambda *arguments: real(*arguments) & slow)
+    window_claims = at_once(
         lambda: windows.acquire(engines[0], job.id, "run-1"), lambda: (time.sleep(0.25), deleted(engines[1]))
     )
-    assert taken[0] is None
+    assert window_claims[0] is None
     assert rows("SELECT holder FROM windows") == [(None,)]
 
 
-def test_what_was_made_anew_is_not_purged(engines: tuple[Engine, Engine], rows: Rows) -> None:
+def test_what_was_recreated_is_not_purged(engines: tuple[Engine, Engine], rows: Rows) -> None:
     view = filled(engines[0], 3)
-    gone = deleted(engines[0])
+    deletion = deleted(engines[0])
     sources.save(engines[1], SOURCE, revive=True)
     claim = streams.acquire(engines[1], view, "run-1")
     assert claim
     with pytest.raises(ThirdPartyConfigError, match="'1Pass' was created again or purged meanwhile"):
-        lifecycle.purge(engines[0], gone)
+        lifecycle.purge(engines[0], deletion)
     assert rows(COUNTS) == [(1, 3, 0)]
     streams.renew(engines[1], claim)
 
 
-def test_what_is_being_purged_is_not_made_anew(
+def test_what_is_being_purged_is_not_recreated(
     engines: tuple[Engine, Engine], rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Either the purge begins, or the source is there again: never both."""
     filled(engines[0], 3)
-    gone = deleted(engines[0])
+    deletion = deleted(engines[0])
     monkeypatch.setattr(sources, "_require_not_deleted", halt := Halt(sources._require_not_deleted, behind=True))
 
     def purge() -> None:
         with pytest.raises(ThirdPartyConfigError):
-            lifecycle._begin_purge(engines[1], gone)
+            lifecycle._begin_purge(engines[1], deletion)
 
     halt.overtaken(lambda: sources.save(engines[0], SOURCE, revive=True), by=purge)
     assert rows("SELECT state, deleted_ns FROM sources") == [("Pending", None)]

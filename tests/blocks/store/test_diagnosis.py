@@ -61,7 +61,7 @@ def test_a_database_without_tables(empty_url: str) -> None:
         diagnosis.source_addresses(empty_url)
 
 
-def test_another_version_is_told_and_not_migrated(store_url: str) -> None:
+def test_another_version_is_reported_and_not_migrated(store_url: str) -> None:
     engine = open_engine(store_url)
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
@@ -153,8 +153,8 @@ def test_a_store_that_may_not_be_written(for_all: Path, what: str) -> None:
     if what == "directory":
         (for_all / "events.db").chmod(0o666)
     code = AS_NOBODY.replace("DIRECTORY", str(for_all))
-    told = subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60)
-    assert ("cannot be opened: unable to open database file" in told) or ("readonly database" in told), told
+    output = subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60)
+    assert ("cannot be opened: unable to open database file" in output) or ("readonly database" in output), output
 
 
 def test_a_postgresql_that_takes_no_writes(postgresql: str, request: pytest.FixtureRequest) -> None:

@@ -79,9 +79,9 @@ def test_they_are_counted_and_reported_once(
     commit(engine, claim, *(Event(f"F{n}", IN_2031 - n, "{}") for n in range(3)))
     commit(engine, claim, FUTURE)
     commit(engine, claim, event(START_NS + 299 * 10**9))  # as two clocks may differ
-    told = rows("SELECT name, severity, api, description FROM health_events")
+    health_events = rows("SELECT name, severity, api, description FROM health_events")
     sentence = "3 events of audit had a time in the future when received, up to 2031-01-01T00:00:00Z."
-    assert told == [("EventsInFuture", "Warning", "audit", sentence)]
+    assert health_events == [("EventsInFuture", "Warning", "audit", sentence)]
     assert event_times.count_in_future(engine, claim.stream_id) == (4, START_NS)
     (status,) = source_status.sources(engine, SOURCE.name)
     assert {one.api: one.in_future for one in status.streams} == {"audit": 4, "sign-in": 0, "itemUsage": 0}
@@ -105,14 +105,14 @@ def test_reading_again_without_a_cursor_begins_at_neither(
     commit(engine, claim, LONG_AGO)
     streams.record_drain(engine, claim, START_NS)
     assert streams.get(engine, claim.stream_id).resume_ns == START_NS - 120 * DAY_NS
-    held = streams.acquire(engine, streams.get(engine, claim.stream_id), "run-2")
-    assert held
-    commit(engine, held, FUTURE)
+    claim_held = streams.acquire(engine, streams.get(engine, claim.stream_id), "run-2")
+    assert claim_held
+    commit(engine, claim_held, FUTURE)
     assert streams.get(engine, claim.stream_id).resume_ns == START_NS - 2 * DAY_NS
 
 
 def paced(engine: Engine, claim: StreamClaim, *events: Event) -> streams.DrainStats:
-    """What a round tells that brings these an hour after an event that is a day old."""
+    """What a round reports that brings these an hour after an event that is a day old."""
     view = streams.get(engine, claim.stream_id)
     pace = Pace(view.newest_ns)
     pace.observe(commit(engine, claim, *events), pages.PageCounts(len(events), 0, 0))
@@ -127,7 +127,7 @@ def test_the_pace_of_a_stream_is_that_of_the_others(engine: Engine, moving: Movi
     assert paced(engine, claim, *own, FUTURE, LONG_AGO) == streams.DrainStats(10, DAY_NS - 20)
 
 
-def test_one_of_them_alone_tells_of_no_pace(engine: Engine, moving: MovingClock, claim: StreamClaim) -> None:
+def test_one_of_them_alone_reports_no_pace(engine: Engine, moving: MovingClock, claim: StreamClaim) -> None:
     commit(engine, claim, event(START_NS - DAY_NS))
     streams.record_drain(engine, claim, START_NS - DAY_NS)
     assert paced(engine, claim, LONG_AGO) == streams.DrainStats(None, None)
@@ -156,8 +156,8 @@ def test_the_report_of_coverage_begins_and_ends_with_what_is_collected(
 ) -> None:
     sources.save(engine, SOURCE)
     commit(engine, claim, FUTURE, LONG_AGO, event(START_NS))
-    seen = coverage_record.hourly_lags(engine, [claim.stream_id], START_NS - DAY_NS)
-    assert max(seen[claim.stream_id]) <= START_NS // (3600 * 10**9)
+    lags = coverage_record.hourly_lags(engine, [claim.stream_id], START_NS - DAY_NS)
+    assert max(lags[claim.stream_id]) <= START_NS // (3600 * 10**9)
     view = source_status.sources(engine, SOURCE.name)[0].streams
     pace = source_status.event_counts(engine, view, START_NS)[claim.stream_id]
     assert (pace.last_day, sum(pace.hourly)) == (1, 1)

@@ -36,11 +36,11 @@ def test_added_once_and_switched(engine: Engine) -> None:
     assert own(engine) == [KnownField("region", enabled=True), KnownField("team", enabled=False)]
 
 
-def test_metadata_keeps_what_is_known_and_enabled(engine: Engine) -> None:
+def test_metadata_keeps_what_exists_and_is_enabled(engine: Engine) -> None:
     fields.create(engine, ["team", "region"])
     fields.set_enabled(engine, ["region"], enabled=False)
-    given = {"_siemForward": True, "team": "blue", "region": "eu", "Team": 1, "floor": 3, "_siemforward": "x"}
-    found = fields.filter_fields(engine, given)
+    configured = {"_siemForward": True, "team": "blue", "region": "eu", "Team": 1, "floor": 3, "_siemforward": "x"}
+    found = fields.filter_fields(engine, configured)
     assert found.kept == {"_siemForward": True, "team": "blue"}
     assert found.dropped == (
         DroppedField("region", "disabled"),
@@ -48,7 +48,7 @@ def test_metadata_keeps_what_is_known_and_enabled(engine: Engine) -> None:
         DroppedField("floor", "unknown"),
         DroppedField("_siemforward", "unknown", "_siemForward"),
     )
-    assert fields.dropped_fields(engine, given) == found.dropped
+    assert fields.dropped_fields(engine, configured) == found.dropped
 
 
 @pytest.mark.parametrize(
@@ -71,29 +71,29 @@ def test_a_dropped_field_says_what_to_do(one: DroppedField, remedy: str) -> None
 WRONG = ["team", "Team", "a b", "x" * 256, "", "Größe", "_SIEMFORWARD", "zone", "ZONE", "a\n"]
 
 
-def test_wrong_names_are_told_all_at_once_and_nothing_is_added(engine: Engine) -> None:
+def test_wrong_names_are_reported_all_at_once_and_nothing_is_added(engine: Engine) -> None:
     fields.create(engine, ["team"])
     with pytest.raises(ThirdPartyConfigError) as raised:
         fields.create(engine, WRONG)
-    told = str(raised.value)
-    assert told.startswith("8 fields are invalid:\n")
-    assert '"Team" differs from team only in case: use team.' in told
-    assert '"_SIEMFORWARD" differs from _siemForward only in case: use _siemForward.' in told
-    assert '"ZONE" differs from zone only in case: use zone.' in told
-    assert '"Größe" cannot be added' in told
-    assert '"a\\n" cannot be added' in told
+    message = str(raised.value)
+    assert message.startswith("8 fields are invalid:\n")
+    assert '"Team" differs from team only in case: use team.' in message
+    assert '"_SIEMFORWARD" differs from _siemForward only in case: use _siemForward.' in message
+    assert '"ZONE" differs from zone only in case: use zone.' in message
+    assert '"Größe" cannot be added' in message
+    assert '"a\\n" cannot be added' in message
     assert own(engine) == [KnownField("team", enabled=True)]
 
 
-def test_switching_tells_all_faults_at_once_and_changes_nothing(engine: Engine) -> None:
+def test_switching_reports_all_problems_at_once_and_changes_nothing(engine: Engine) -> None:
     fields.create(engine, ["team"])
     with pytest.raises(ThirdPartyConfigError) as raised:
         fields.set_enabled(engine, ["team", "_siemForward", "taem", "TEAM", "\x1b[2J"], enabled=False)
-    told = str(raised.value)
-    assert "_siemForward is built in and cannot be disabled." in told
-    assert 'There is no field "taem". Did you mean team?' in told
-    assert 'There is no field "TEAM". Did you mean team?' in told
-    assert "\x1b" not in told
+    message = str(raised.value)
+    assert "_siemForward is built in and cannot be disabled." in message
+    assert 'There is no field "taem". Did you mean team?' in message
+    assert 'There is no field "TEAM". Did you mean team?' in message
+    assert "\x1b" not in message
     assert own(engine) == [KnownField("team", enabled=True)]
 
 

@@ -1,4 +1,4 @@
-"""A change of health is one event, written with what it tells of; what goes on makes no other."""
+"""A change of health is one event, written with its description; what goes on makes no other."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ AUDIT_SCOPES = frozenset({"auditevents"})
 LATE = Condition("lag/audit", "Lag", WARNING, "audit is late.", "audit")
 
 
-def told(engine: Engine) -> list[tuple[str, str, str, str]]:
+def reported(engine: Engine) -> list[tuple[str, str, str, str]]:
     return [(e.name, e.severity, e.status, e.tracker) for e in health.unpublished(engine, SOURCE.id)]
 
 
@@ -44,7 +44,7 @@ def settle(engine: Engine, *found: Condition, over: tuple[Condition, ...] = ()) 
     health.update_conditions(engine, SOURCE.id, found, over)
 
 
-def test_a_condition_is_told_when_it_begins_when_it_changes_and_when_it_ends(
+def test_a_condition_is_reported_when_it_begins_when_it_changes_and_when_it_ends(
     engine: Engine, source: SourceRecord
 ) -> None:
     settle(engine, LATE)
@@ -53,7 +53,7 @@ def test_a_condition_is_told_when_it_begins_when_it_changes_and_when_it_ends(
     ended = replace(LATE, description="audit is on time again.")
     settle(engine, over=(ended,))
     settle(engine, over=(ended,))
-    assert told(engine) == [
+    assert reported(engine) == [
         ("Lag", "Warning", "UnHealthy", "lag/audit"),
         ("Lag", "Error", "UnHealthy", "lag/audit"),
         ("Recovered", "Error", "Healthy", "lag/audit"),
@@ -64,16 +64,16 @@ def test_a_condition_is_told_when_it_begins_when_it_changes_and_when_it_ends(
 
 def test_where_nothing_changes_nothing_is_written(engine: Engine, source: SourceRecord) -> None:
     settle(engine, LATE)
-    asked: list[str] = []
+    statements: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        asked.append(" ".join(statement.split()[:2]))
+        statements.append(" ".join(statement.split()[:2]))
 
     sqlalchemy.event.listen(engine, "before_cursor_execute", note)
     settle(engine, LATE, over=(replace(LATE, tracker="silence/audit"),))
-    assert {one for one in asked if not one.startswith("SELECT")} <= {"BEGIN"}
+    assert {one for one in statements if not one.startswith("SELECT")} <= {"BEGIN"}
     settle(engine, over=(LATE,))
-    assert "DELETE FROM" in asked
+    assert "DELETE FROM" in statements
 
 
 def test_an_event_has_the_form_of_the_hosted_source(
@@ -106,20 +106,20 @@ def test_an_event_has_the_form_of_the_hosted_source(
     assert shown["eventName"] in NAMES
 
 
-def test_a_fault_is_told_after_a_tick_and_again_when_its_stream_is_given_up(
+def test_an_error_is_reported_after_a_tick_and_again_when_its_stream_is_given_up(
     engine: Engine, claim: StreamClaim, moving: MovingClock
 ) -> None:
     error = ThirdPartyGenericError("It answered 503.", code="503")
     streams.record_failure(engine, claim, error)
     moving.advance(299)
     streams.record_failure(engine, claim, error)
-    assert told(engine) == []
+    assert reported(engine) == []
     moving.advance(2)
     streams.record_failure(engine, claim, error)
     moving.advance(60)
     streams.record_failure(engine, claim, ThirdPartyGenericError("It took too long.", code="timeout"))
     streams.stop(engine, claim, error, "f")
-    assert [(severity, tracker) for _, severity, _, tracker in told(engine)] == [
+    assert [(severity, tracker) for _, severity, _, tracker in reported(engine)] == [
         ("Warning", "error/audit"),
         ("Error", "error/audit"),
     ]
@@ -128,13 +128,13 @@ def test_a_fault_is_told_after_a_tick_and_again_when_its_stream_is_given_up(
 
 def test_a_committed_page_or_a_complete_drain_ends_an_error(engine: Engine, claim: StreamClaim) -> None:
     for heal in (
-        lambda held: streams.recover(engine, held),
-        lambda held: streams.record_drain(engine, held, clock.now_ns()),
+        lambda stream_claim: streams.recover(engine, stream_claim),
+        lambda stream_claim: streams.record_drain(engine, stream_claim, clock.now_ns()),
     ):
-        held = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run-1")
-        assert held
-        streams.stop(engine, held, ThirdPartyConfigError("No."), "f")
-        again = streams.acquire(engine, streams.get(engine, held.stream_id), "run-1")
+        stream_claim = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run-1")
+        assert stream_claim
+        streams.stop(engine, stream_claim, ThirdPartyConfigError("No."), "f")
+        again = streams.acquire(engine, streams.get(engine, stream_claim.stream_id), "run-1")
         assert again
         heal(again)
         assert names(engine)[-2:] == ["ThirdPartyConfigError", "Recovered"]
@@ -142,26 +142,26 @@ def test_a_committed_page_or_a_complete_drain_ends_an_error(engine: Engine, clai
 
 
 @pytest.mark.parametrize("error", [TokenError("Refused.", code="401"), FirstPartyGenericError("Full.", code="store")])
-def test_what_concerns_the_whole_source_is_told_once_for_all_its_apis(
+def test_what_concerns_the_whole_source_is_reported_once_for_all_its_apis(
     engine: Engine, source: SourceRecord, error: ThirdPartyConfigError
 ) -> None:
     for view in streams.of_source(engine, SOURCE.id, SOURCE.apis):
-        held = streams.acquire(engine, view, "run-1")
-        assert held
-        streams.stop(engine, held, error, "f")
-    assert told(engine) == [(error.name, "Error", "UnHealthy", "error")]
+        stream_claim = streams.acquire(engine, view, "run-1")
+        assert stream_claim
+        streams.stop(engine, stream_claim, error, "f")
+    assert reported(engine) == [(error.name, "Error", "UnHealthy", "error")]
 
 
-def test_a_stream_that_was_restarted_in_vain_tells_nothing_new(engine: Engine, claim: StreamClaim) -> None:
+def test_a_stream_that_was_restarted_in_vain_reports_nothing_new(engine: Engine, claim: StreamClaim) -> None:
     streams.stop(engine, claim, ThirdPartyConfigError("No."), "f")
     streams.restart(engine, SOURCE.id)
-    held = streams.acquire(engine, streams.get(engine, claim.stream_id), "run-2")
-    assert held
-    streams.stop(engine, held, ThirdPartyConfigError("No."), "f")
+    stream_claim = streams.acquire(engine, streams.get(engine, claim.stream_id), "run-2")
+    assert stream_claim
+    streams.stop(engine, stream_claim, ThirdPartyConfigError("No."), "f")
     assert names(engine) == ["ThirdPartyConfigError"]
 
 
-def test_nothing_is_told_of_a_write_that_is_taken_back(engine: Engine, claim: StreamClaim) -> None:
+def test_a_write_that_is_rolled_back_reports_nothing(engine: Engine, claim: StreamClaim) -> None:
     with suppress(ZeroDivisionError), writing(engine) as connection:
         health.begin(connection, SOURCE.id, LATE)
         1 / 0  # noqa: B018 - a crash before the commit
@@ -169,16 +169,16 @@ def test_nothing_is_told_of_a_write_that_is_taken_back(engine: Engine, claim: St
     assert health.open_conditions(engine, SOURCE.id) == {}
 
 
-def test_a_rejected_cursor_is_told_and_ends_with_the_next_drain(engine: Engine, claim: StreamClaim) -> None:
+def test_a_rejected_cursor_is_reported_and_ends_with_the_next_drain(engine: Engine, claim: StreamClaim) -> None:
     streams.drop_cursor(engine, claim, ThirdPartyConfigError("400.", code="400"))
     streams.record_drain(engine, claim, clock.now_ns())
-    assert told(engine) == [
+    assert reported(engine) == [
         ("CursorRejected", "Warning", "UnHealthy", "cursor/audit"),
         ("Recovered", "Warning", "Healthy", "cursor/audit"),
     ]
 
 
-def test_a_drain_without_a_cursor_does_not_forget_that_one_was_refused(engine: Engine, claim: StreamClaim) -> None:
+def test_a_drain_without_a_cursor_does_not_forget_that_one_was_rejected(engine: Engine, claim: StreamClaim) -> None:
     streams.drop_cursor(engine, claim, ThirdPartyConfigError("400.", code="400"))
     streams.record_drain(engine, claim, clock.now_ns(), by_cursor=False)
     assert streams.get(engine, claim.stream_id).cursor_dropped_ns
@@ -202,7 +202,7 @@ def commit(engine: Engine, claim: StreamClaim, *shown: Page) -> None:
         after = one.cursor
 
 
-def test_items_put_aside_are_told_once_and_again_for_a_new_reason(engine: Engine, claim: StreamClaim) -> None:
+def test_quarantined_items_are_reported_once_and_again_for_a_new_reason(engine: Engine, claim: StreamClaim) -> None:
     commit(
         engine,
         claim,
@@ -212,12 +212,12 @@ def test_items_put_aside_are_told_once_and_again_for_a_new_reason(engine: Engine
         page("4", InvalidItem("not valid JSON: at 8", b"4"), InvalidItem("no uuid", b"5")),
         page("5"),
     )
-    assert told(engine) == [("EventsQuarantined", "Warning", "UnHealthy", "quarantine/audit")] * 2
+    assert reported(engine) == [("EventsQuarantined", "Warning", "UnHealthy", "quarantine/audit")] * 2
     texts = [event.description for event in health.unpublished(engine, SOURCE.id)]
     assert texts[1] == "Items of audit cannot be stored as events: not valid JSON."
 
 
-def test_what_is_unknown_is_told_once_for_each(engine: Engine, claim: StreamClaim) -> None:
+def test_each_undocumented_value_is_reported_once(engine: Engine, claim: StreamClaim) -> None:
     member, value = Drift("member", "client.chip", ""), Drift("value", "action", "beam")
     commit(engine, claim, page("1", unknown=(member,)), page("2", unknown=(member, value)), page("3", unknown=(value,)))
     assert names(engine) == ["UnknownMember", "UnknownValue"]
@@ -226,14 +226,14 @@ def test_what_is_unknown_is_told_once_for_each(engine: Engine, claim: StreamClai
     assert "has 'beam' as action," in texts[1]
 
 
-def test_the_account_is_pinned_when_it_is_told_first(engine: Engine, source: SourceRecord) -> None:
+def test_the_account_is_pinned_when_it_is_first_reported(engine: Engine, source: SourceRecord) -> None:
     sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, None)
     sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
     sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, None)
     sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
-    with pytest.raises(TokenError, match=r"account B, but .* those of account A\..* --new-account") as refused:
+    with pytest.raises(TokenError, match=r"account B, but .* those of account A\..* --new-account") as raised:
         sources.save_introspection(engine, SOURCE.id, frozenset(), "B")
-    assert refused.value.code == "account"
+    assert raised.value.code == "account"
     assert names(engine) == [], "what a foreign token may read is not noted"
 
 
@@ -251,20 +251,20 @@ def test_another_account_is_taken_after_it_was_unpinned_and_read_from_a_time(
     assert rows("SELECT count(*) FROM events") == [(1,)]
 
 
-def test_scopes_lost_and_gained_are_told(engine: Engine, source: SourceRecord) -> None:
+def test_scopes_lost_and_gained_are_reported(engine: Engine, source: SourceRecord) -> None:
     both = frozenset({"auditevents", "itemusages"})
     sources.save_introspection(engine, SOURCE.id, both, None)
     lost = sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, None)
     gained = sources.save_introspection(engine, SOURCE.id, both, None)
     sources.save_introspection(engine, SOURCE.id, both, None)
     assert (lost.lost, gained.gained) == ({"itemusages"}, {"itemusages"})
-    assert told(engine) == [
+    assert reported(engine) == [
         ("ScopeLost", "Warning", "UnHealthy", "scope/itemusages"),
         ("ScopeGained", "Warning", "Healthy", "scope/itemusages"),
     ]
 
 
-def test_two_sources_of_one_account_are_told_of_each_other(engine: Engine, source: SourceRecord, rows: Rows) -> None:
+def test_two_sources_of_one_account_report_each_other(engine: Engine, source: SourceRecord, rows: Rows) -> None:
     sources.save(engine, replace(SOURCE, id="other", name="Other"))
     sources.save_introspection(engine, "other", AUDIT_SCOPES, "A")
     for _ in range(2):
@@ -284,7 +284,7 @@ def test_what_was_published_is_not_published_again(engine: Engine, source: Sourc
     assert health.unpublished(engine, SOURCE.id) == [second]
 
 
-def test_what_was_told_without_the_store_is_added_once_and_ends(engine: Engine, source: SourceRecord) -> None:
+def test_what_was_published_without_the_store_is_added_once_and_ends(engine: Engine, source: SourceRecord) -> None:
     condition = error_condition(FirstPartyGenericError("The store did not answer.", code="store"), ERROR)
     members: dict[str, Any] = {"api": None, "time_ns": 5, "tracker": "error", "description": condition.description}
     event = HealthEvent(
@@ -296,10 +296,10 @@ def test_what_was_told_without_the_store_is_added_once_and_ends(engine: Engine, 
     assert names(engine) == [], "it was passed on already"
     assert health.open_conditions(engine, SOURCE.id) == {"error": 5}
     settle(engine, condition, over=(Condition("error", "Recovered", WARNING, "It is back."),))
-    assert told(engine) == [("Recovered", "Error", "Healthy", "error")]
+    assert reported(engine) == [("Recovered", "Error", "Healthy", "error")]
 
 
-def test_runs_side_by_side_tell_once(engine: Engine, source: SourceRecord) -> None:
+def test_runs_side_by_side_report_once(engine: Engine, source: SourceRecord) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(4) as pool:
@@ -311,10 +311,10 @@ def test_the_pace_of_a_stream_is_kept_and_forgotten_after_five_weeks(engine: Eng
     sources.save(engine, SOURCE)
     view = streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0]
 
-    def quiet_after(brought: streams.DrainStats) -> int | None:
-        held = streams.acquire(engine, view, "run-1")
-        assert held
-        streams.record_drain(engine, held, moving.now_ns(), brought)
+    def quiet_after(stats: streams.DrainStats) -> int | None:
+        stream_claim = streams.acquire(engine, view, "run-1")
+        assert stream_claim
+        streams.record_drain(engine, stream_claim, moving.now_ns(), stats)
         return streams.get(engine, view.id).quiet_ns
 
     assert quiet_after(streams.DrainStats(7, 100)) == 100

@@ -42,11 +42,11 @@ def test_events_come_oldest_first_and_say_whether_they_are_still_so(two: Engine,
     for found, over in (([LAG], []), ([], [OVER]), ([LAG], [])):
         health.update_conditions(two, SOURCE.id, found, over)
         moving.advance(1)
-    told = health_log.events_since(two, None, since_ns=0)
-    assert [(one.event.name, one.open) for one in told] == [("Lag", False), ("Recovered", False), ("Lag", True)]
-    assert [one.event for one in told] == health.unpublished(two, SOURCE.id)
-    assert health_log.events_since(two, None, since_ns=START_NS + SECOND_NS) == told[1:]
-    assert health_log.events_since(two, None, since_ns=0, after_id=told[1].id) == told[2:]
+    logged = health_log.events_since(two, None, since_ns=0)
+    assert [(one.event.name, one.open) for one in logged] == [("Lag", False), ("Recovered", False), ("Lag", True)]
+    assert [one.event for one in logged] == health.unpublished(two, SOURCE.id)
+    assert health_log.events_since(two, None, since_ns=START_NS + SECOND_NS) == logged[1:]
+    assert health_log.events_since(two, None, since_ns=0, after_id=logged[1].id) == logged[2:]
 
 
 def test_an_event_that_was_added_late_stands_at_its_time(two: Engine, moving: MovingClock) -> None:
@@ -77,8 +77,8 @@ def test_what_is_open_stays_so_through_good_news_under_its_name(two: Engine) -> 
     with two.begin() as connection:
         health.begin(connection, SOURCE.id, LAG)
         health.report(connection, SOURCE.id, replace(LAG, name="ScopeGained"), status=HEALTHY)
-    told = health_log.events_since(two, None, since_ns=0)
-    assert [(one.event.name, one.open) for one in told] == [("Lag", True), ("ScopeGained", False)]
+    logged = health_log.events_since(two, None, since_ns=0)
+    assert [(one.event.name, one.open) for one in logged] == [("Lag", True), ("ScopeGained", False)]
 
 
 def test_a_name_is_that_of_the_source_that_has_it_now(two: Engine) -> None:

@@ -67,7 +67,7 @@ def test_killed_anywhere_the_next_run_goes_on_from_the_last_commit(forks: Forks,
 
 
 @pytest.mark.parametrize("fatal", range(1, 13))
-def test_killed_at_one_statement_nothing_of_the_page_in_hand_is_there(forks: Forks, store_url: str, fatal: int) -> None:
+def test_killed_at_one_statement_nothing_of_the_current_page_is_there(forks: Forks, store_url: str, fatal: int) -> None:
     engine = open_engine(store_url)
     sources.save(engine, SOURCE)
     assert not collect(forks, store_url, fatal)
@@ -87,8 +87,8 @@ def test_what_is_reported_once_is_reported_once_wherever_the_run_is_killed(
     while not collect(forks, store_url, fatal, odd="yes"):
         fatal += 1
     assert fatal > PAGES
-    told = rows("SELECT name, count(*) FROM health_events GROUP BY name ORDER BY name")
-    assert told == [("EventsChanged", PAGES - 1), ("EventsInFuture", 1)], "each change, and the future"
+    counts = rows("SELECT name, count(*) FROM health_events GROUP BY name ORDER BY name")
+    assert counts == [("EventsChanged", PAGES - 1), ("EventsInFuture", 1)], "each change, and the future"
     assert rows("SELECT count(*), count(DISTINCT body) FROM changed_bodies") == [(PAGES - 1, PAGES - 1)]
     assert rows("SELECT events, changed FROM streams WHERE api = 'audit'") == [(PAGES * (SIZE + 1) + 1, PAGES - 1)]
     engine.dispose()

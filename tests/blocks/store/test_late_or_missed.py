@@ -53,9 +53,9 @@ class Stream:
         return claim
 
     def bring(self, claim: StreamClaim, *events: Event) -> None:
-        wanted = page(events, f"c{self.runs}.{len(events)}")
-        pages.commit_page(self.engine, claim, wanted, after=self.cursor, api_version=self.version)
-        self.cursor = wanted.cursor
+        new_page = page(events, f"c{self.runs}.{len(events)}")
+        pages.commit_page(self.engine, claim, new_page, after=self.cursor, api_version=self.version)
+        self.cursor = new_page.cursor
 
     def end(self, claim: StreamClaim) -> None:
         streams.record_drain(self.engine, claim, clock.now_ns())
@@ -66,8 +66,8 @@ class Stream:
         self.end(claim)
 
     def reconcile(self, *events: Event, kind: str = RECONCILE) -> None:
-        wanted = JobRequest(kind, SOURCE.id, (Api.AUDIT,), START_NS, START_NS + 10**9)
-        job = jobs.start(self.engine, wanted, 10**9)
+        request = JobRequest(kind, SOURCE.id, (Api.AUDIT,), START_NS, START_NS + 10**9)
+        job = jobs.start(self.engine, request, 10**9)
         claim = windows.acquire(self.engine, job.id, "reconcile")
         assert isinstance(claim, WindowClaim)
         windows.commit_page(self.engine, claim, page(events, "w"), after=None, api_version=self.version, last=True)
@@ -94,14 +94,14 @@ def test_what_the_cursor_brings_later_was_late(stream: Stream, rows: Rows) -> No
     assert require_proof(stream.engine) == 4
 
 
-def test_a_miss_is_told_once_with_the_times(stream: Stream, rows: Rows) -> None:
+def test_a_miss_is_reported_once_with_the_times(stream: Stream, rows: Rows) -> None:
     stream.drain(event(1))
     stream.reconcile(*[event(n) for n in range(1, 9)])
     stream.drain()
     stream.drain()
-    told = rows("SELECT severity, api, description FROM health_events WHERE name = 'EventsMissed'")
-    assert len(told) == 1
-    severity, api, description = told[0]
+    health_events = rows("SELECT severity, api, description FROM health_events WHERE name = 'EventsMissed'")
+    assert len(health_events) == 1
+    severity, api, description = health_events[0]
     assert (severity, api) == ("Warning", "audit")
     assert description == (
         "Live collection of audit had missed 7 events: "
@@ -159,8 +159,8 @@ def test_a_changed_body_is_kept_beside_the_event_once(stream: Stream, rows: Rows
     ]
     assert rows(COUNTS) == [(0, 0, 0, 2)]
     assert rows("SELECT changed FROM windows") == [(1,)]  # of the last; older jobs are forgotten
-    told = rows("SELECT description FROM health_events WHERE name = 'EventsChanged' ORDER BY id")
-    assert told == [("1Password has changed one event of audit since: U2.",)] * 2
+    health_events = rows("SELECT description FROM health_events WHERE name = 'EventsChanged' ORDER BY id")
+    assert health_events == [("1Password has changed one event of audit since: U2.",)] * 2
     assert require_proof(stream.engine) == 1
 
 
@@ -172,7 +172,7 @@ def test_a_body_of_another_version_of_the_api_is_no_change(stream: Stream, rows:
     assert rows("SELECT uuid FROM changed_bodies") == [("U2",)]
 
 
-def test_of_what_is_in_no_link_nobody_knows_the_version(stream: Stream, rows: Rows) -> None:
+def test_the_version_of_events_in_no_link_is_unknown(stream: Stream, rows: Rows) -> None:
     stream.drain(event(1))
     stream.drain(event(2))
     with stream.engine.begin() as connection:
@@ -190,8 +190,8 @@ def test_half_a_surrogate_pair_is_compared_too(stream: Stream, rows: Rows) -> No
 
 
 def test_a_window_ends_where_live_collection_has_read_to(engine: Engine, source: SourceRecord, rows: Rows) -> None:
-    wanted = JobRequest(RECONCILE, source.id, (Api.AUDIT, Api.SIGN_IN), 0, 30)
-    jobs.start(engine, wanted, 10, {Api.AUDIT: 15, Api.SIGN_IN: 10})
+    request = JobRequest(RECONCILE, source.id, (Api.AUDIT, Api.SIGN_IN), 0, 30)
+    jobs.start(engine, request, 10, {Api.AUDIT: 15, Api.SIGN_IN: 10})
     of = "SELECT api, start_ns, end_ns FROM windows JOIN streams ON streams.id = stream_id ORDER BY windows.id"
     assert rows(of) == [("audit", 0, 10), ("sign-in", 0, 10), ("audit", 10, 15)]
 

@@ -43,7 +43,7 @@ def fill(engine: Engine, source: sources.SourceRecord, number: int = 2500) -> No
     streams.release(engine, claim)
 
 
-def known(engine: Engine, name: str = "1Pass") -> SourceIdentity:
+def identity(engine: Engine, name: str = "1Pass") -> SourceIdentity:
     found = lifecycle.find(engine, name)
     assert found
     return found
@@ -56,9 +56,9 @@ def records(rows: Any) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def delete(engine: Engine, name: str = "1Pass") -> SourceIdentity:
-    lifecycle.begin_deletion(engine, known(engine, name))
-    lifecycle.finish_deletion(engine, known(engine, name))
-    return known(engine, name)
+    lifecycle.begin_deletion(engine, identity(engine, name))
+    lifecycle.finish_deletion(engine, identity(engine, name))
+    return identity(engine, name)
 
 
 def test_a_restart_forgets_the_errors_and_takes_the_claims(
@@ -66,19 +66,19 @@ def test_a_restart_forgets_the_errors_and_takes_the_claims(
 ) -> None:
     streams.stop(engine, claim, ThirdPartyConfigError("no", code="401"), "first")
     sources.save_state(engine, SOURCE.id, "ThirdPartyConfigError", "no", "run-1")
-    held = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run-2")
-    assert held
+    stream_claim = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run-2")
+    assert stream_claim
     assert streams.are_claimed(engine, SOURCE.id)
-    lifecycle.restart(engine, known(engine))
+    lifecycle.restart(engine, identity(engine))
     assert not streams.are_claimed(engine, SOURCE.id)
     assert rows("SELECT count(*) FROM streams WHERE error_type IS NOT NULL") == [(0,)]
     assert not source_status.sources(engine, "1Pass")[0].in_error
     with pytest.raises(ClaimLostError):
-        streams.renew(engine, held)
+        streams.renew(engine, stream_claim)
     assert records(rows) == [("restart", "1Pass", {})]
 
 
-def test_a_claim_that_has_lapsed_holds_nobody_up(
+def test_a_claim_that_has_expired_delays_no_run(
     engine: Engine, claim: streams.StreamClaim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_ns = clock.now_ns()
@@ -88,20 +88,20 @@ def test_a_claim_that_has_lapsed_holds_nobody_up(
 
 def test_a_pause_is_noted_once_and_ended_once(engine: Engine, source: sources.SourceRecord, rows: Any) -> None:
     for _ in range(2):
-        lifecycle.pause(engine, known(engine))
-    assert known(engine).paused_ns
+        lifecycle.pause(engine, identity(engine))
+    assert identity(engine).paused_ns
     for _ in range(2):
-        lifecycle.resume(engine, known(engine))
-    assert known(engine).paused_ns is None
+        lifecycle.resume(engine, identity(engine))
+    assert identity(engine).paused_ns is None
     assert [action for action, _, _ in records(rows)] == ["stop", "start"]
 
 
 def test_a_renamed_source_keeps_its_id_and_a_run_cannot_name_it_back(
     engine: Engine, source: sources.SourceRecord, rows: Any
 ) -> None:
-    lifecycle.rename(engine, known(engine), "acme", paused=True)
+    lifecycle.rename(engine, identity(engine), "acme", paused=True)
     sources.save(engine, SOURCE)
-    renamed = known(engine, "acme")
+    renamed = identity(engine, "acme")
     assert (renamed.id, renamed.paused_ns is not None) == (SOURCE.id, True)
     assert lifecycle.former_name(engine, SOURCE.id) == "1Pass"
     lifecycle.finish_renaming(engine, renamed)
@@ -111,18 +111,18 @@ def test_a_renamed_source_keeps_its_id_and_a_run_cannot_name_it_back(
 
 def test_a_deleted_source_keeps_its_events_and_is_written_no_more(engine: Engine, rows: Any) -> None:
     fill(engine, SOURCE, 3)
-    held = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
-    assert held
+    stream_claim = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
+    assert stream_claim
     with writing(engine) as connection:
         health.begin(connection, SOURCE.id, Condition("error", "ThirdPartyConfigError", ERROR, "It is so."))
-    lifecycle.begin_deletion(engine, known(engine))
+    lifecycle.begin_deletion(engine, identity(engine))
     assert rows("SELECT state FROM sources") == [("Stopping",)]
     deleted = delete(engine)
     sources.save_state(engine, SOURCE.id, "Stopped", "the last word of a run", "run")
     assert rows("SELECT state FROM sources") == [("Deleted",)]
     assert health.open_conditions(engine, SOURCE.id) == {}
     with pytest.raises(ClaimLostError):
-        streams.renew(engine, held)
+        streams.renew(engine, stream_claim)
     with pytest.raises(ThirdPartyConfigError, match=r"was deleted\. `onepassword-source apply FILE` creates it again"):
         sources.save(engine, SOURCE)
     assert (lifecycle.count_events(engine, SOURCE.id), source_status.sources(engine)) == (4, [])
@@ -133,22 +133,22 @@ def test_a_deleted_source_keeps_its_events_and_is_written_no_more(engine: Engine
 
 @pytest.mark.parametrize("ending", ["delete", "purge"])
 def test_a_run_that_forwards_a_source_sends_no_more_of_it(engine: Engine, ending: str) -> None:
-    pair = Pair.made(engine)
+    pair = Pair.create(engine)
     pair.filled.commit(Api.AUDIT, 2)
     if ending == "purge":
         delete(engine)
         with engine.begin() as connection:  # as by a run of an earlier version
             connection.execute(text("UPDATE sources SET deleted_ns = NULL"))
-    held = pair.claim()
+    stream_claim = pair.claim()
     if ending == "delete":
-        positions.record_failure(engine, held, ThirdPartyConfigError("no"))
+        positions.record_failure(engine, stream_claim, ThirdPartyConfigError("no"))
         delete(engine)
     else:
         with engine.begin() as connection:
             connection.execute(text("UPDATE sources SET deleted_ns = 1"))
-        lifecycle._begin_purge(engine, known(engine))
+        lifecycle._begin_purge(engine, identity(engine))
     with pytest.raises(ClaimLostError):
-        positions.advance(engine, held, None, [])
+        positions.advance(engine, stream_claim, None, [])
     assert (pair.view().claim_expires_ns, pair.view().error_type) == (None, None)
 
 
@@ -156,7 +156,7 @@ def test_a_deleted_source_comes_back_with_its_cursors(engine: Engine) -> None:
     fill(engine, SOURCE, 3)
     delete(engine)
     sources.save(engine, SOURCE, revive=True)
-    assert known(engine).deleted_ns is None
+    assert identity(engine).deleted_ns is None
     (status,) = source_status.sources(engine)
     assert (status.state, sum(stream.events for stream in status.streams)) == ("Pending", 4)
     assert streams.of_source(engine, SOURCE.id, (Api.SIGN_IN,))[0].cursor == "c1"
@@ -207,22 +207,22 @@ def test_a_purge_that_is_killed_at_any_statement_goes_on_and_counts_once(
 ) -> None:
     fill(engine, SOURCE, 40)
     monkeypatch.setattr(lifecycle, "BATCH", 25)
-    deleted, left = delete(engine), [0]
+    deleted, remaining = delete(engine), [0]
 
     def count_down(*_: object) -> None:
-        left[0] -= 1
-        if left[0] == 0:
+        remaining[0] -= 1
+        if remaining[0] == 0:
             raise KilledError
 
     event.listen(engine, "before_cursor_execute", count_down)
     kills, going = 0, lifecycle.find_by_id(engine, deleted.id)
     while going is not None:
-        left[0] = kills + 4
+        remaining[0] = kills + 4
         try:
             lifecycle.purge(engine, going)
         except KilledError:
             kills += 3
-        left[0] = 0
+        remaining[0] = 0
         going = lifecycle.find_by_id(engine, deleted.id)
         if going is not None:
             with pytest.raises(ThirdPartyConfigError, match="deleted"):

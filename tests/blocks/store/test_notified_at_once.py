@@ -1,4 +1,4 @@
-"""Streams of one SIEM, and sources of one account, told of at the same moment: no condition is lost, none stays."""
+"""Streams of one SIEM, and sources of one account, reported at the same moment: no condition is lost, none stays."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 FORWARD, REFUSED = f"forward/{SIEM}", f"rejected/{SIEM}"
 SHUT = ThirdPartyConfigError("The SIEM refuses the token.", code="403")
 BUSY = ThirdPartyGenericError("The SIEM answered 503.", code="503")
-LONG = 400 * 10**9  # ns; failing for so long, it is told of
+LONG = 400 * 10**9  # ns; failing for so long, it is reported
 
 
 class Two:
     """A pair with claims on two of its streams, each of which another process has."""
 
     def __init__(self, engines: tuple[Engine, Engine], rows: Rows) -> None:
-        self.pair = Pair.made(engines[0])
+        self.pair = Pair.create(engines[0])
         for api in (Api.AUDIT, Api.SIGN_IN):
             self.pair.filled.commit(api, 5)
         self.a, self.b = self.pair.claim(Api.AUDIT, "a"), self.pair.claim(Api.SIGN_IN, "b")
@@ -103,30 +103,34 @@ def test_retrying_does_not_hide_that_another_has_stopped(
     monkeypatch.setattr(positions, "_has_stopped", halt := Halt(positions._has_stopped, behind=True))
     halt.overtaken(lambda: two.fails(two.b, long=True), by=lambda: two.stops(two.a))
     assert two.open() == [(FORWARD, "Error")]
-    assert two.pair.told()[-1] == ("ThirdPartyConfigError", "Error", "UnHealthy")
+    assert two.pair.health_events()[-1] == ("ThirdPartyConfigError", "Error", "UnHealthy")
 
 
-def test_the_last_refused_of_two_streams_that_are_taken_at_once(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_rejected_events_of_two_streams_that_are_accepted_at_once(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for claim in (two.a, two.b):
         two.is_refused(claim)
-    assert replay.resend_rejected(two.pair.engine, two.pair.known) == 2
+    assert replay.resend_rejected(two.pair.engine, two.pair.record) == 2
     sent = {claim: two.again(claim) for claim in (two.a, two.b)}
     monkeypatch.setattr(rejected_events, "_report", meeting(rejected_events._report))
     at_once(*(lambda claim=claim: two.is_taken(claim, sent[claim]) for claim in (two.a, two.b)))
     assert two.open() == []
-    assert two.pair.told()[-1] == ("Recovered", "Warning", "Healthy")
+    assert two.pair.health_events()[-1] == ("Recovered", "Warning", "Healthy")
 
 
-def test_one_refused_while_the_last_one_before_is_taken_is_told_of(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_rejected_while_the_last_one_before_is_accepted_is_reported(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
     two.is_refused(two.b)
-    assert replay.resend_rejected(two.pair.engine, two.pair.known) == 1
+    assert replay.resend_rejected(two.pair.engine, two.pair.record) == 1
     sent = two.again(two.b)
     monkeypatch.setattr(health, "end", halt := Halt(health.end))
     halt.overtaken(lambda: two.is_taken(two.b, sent), by=lambda: two.is_refused(two.a))
     assert two.open() == [(REFUSED, "Warning")]
 
 
-def test_sources_that_are_told_the_same_account_at_once(
+def test_sources_that_learn_the_same_account_at_once(
     engines: tuple[Engine, Engine], rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     both = [SOURCE, replace(SOURCE, id="2" * 32, name="another")]

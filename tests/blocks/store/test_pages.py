@@ -32,8 +32,8 @@ def page(numbers: range | list[int], cursor: str = "c1", *, rejected: int = 0) -
     return Page(cursor, has_more=False, events=[event(number) for number in numbers], invalid_items=aside)
 
 
-def commit(engine: Engine, claim: StreamClaim, wanted: Page, after: str | None = None) -> pages.PageCounts:
-    return pages.commit_page(engine, claim, wanted, after=after, api_version="v2")
+def commit(engine: Engine, claim: StreamClaim, new_page: Page, after: str | None = None) -> pages.PageCounts:
+    return pages.commit_page(engine, claim, new_page, after=after, api_version="v2")
 
 
 @pytest.mark.parametrize("size", [1, 9, 10, 11, 99, 100, 1000, 1234, 2999])
@@ -43,7 +43,7 @@ def test_any_number_of_events_is_stored_and_counted(engine: Engine, claim: Strea
     assert rows(CURSOR) == [("c1", size, event(size - 1).time_ns)]
 
 
-def test_what_is_there_already_is_known_and_stays(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
+def test_what_is_stored_already_is_counted_and_stays(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
     commit(engine, claim, page(range(10)))
     changed = Page("c2", has_more=False, events=[event(5, '{"n": "changed"}'), event(50)], invalid_items=[])
     assert commit(engine, claim, changed, after="c1") == pages.PageCounts(new=1, known=1, quarantined=0, changed=1)
@@ -109,7 +109,9 @@ def test_a_claim_that_was_taken_away_writes_nothing(engine: Engine, claim: Strea
     assert rows(CURSOR)[0][0] is None
 
 
-def test_a_fault_in_the_middle_leaves_neither_events_nor_cursor(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
+def test_an_error_in_the_middle_leaves_neither_events_nor_cursor(
+    engine: Engine, claim: StreamClaim, rows: Rows
+) -> None:
     too_late = Event("LAST", 2**63, "{}")  # no 64-bit column takes this time
     broken = Page("c1", has_more=False, events=[*page(range(1500)).events, too_late], invalid_items=[])
     with pytest.raises((FirstPartyGenericError, OverflowError)):
@@ -146,12 +148,12 @@ def test_four_writers_at_once_lose_nothing(store_url: str, engine: Engine, rows:
     def write(number: int) -> int:
         own = open_engine(store_url)
         view = streams.of_source(own, _source(number).id, (Api.AUDIT,))[0]
-        held = streams.acquire(own, view, f"run-{number}")
-        assert held
+        stream_claim = streams.acquire(own, view, f"run-{number}")
+        assert stream_claim
         new, after = 0, None
         for turn in range(20):
-            wanted = page(range(turn * 50, turn * 50 + 100), f"c{turn}")
-            new += commit(own, held, wanted, after).new
+            new_page = page(range(turn * 50, turn * 50 + 100), f"c{turn}")
+            new += commit(own, stream_claim, new_page, after).new
             after = f"c{turn}"
         own.dispose()
         return new

@@ -66,9 +66,9 @@ class Collecting(RuleBasedStateMachine):
 
     @rule(run=RUNS, by_force=st.booleans())
     def claim(self, run: str, *, by_force: bool) -> None:
-        taken = streams.acquire(self.engine, self._view(), run, by_force=by_force)
-        if taken:
-            self.held[run] = taken
+        stream_claim = streams.acquire(self.engine, self._view(), run, by_force=by_force)
+        if stream_claim:
+            self.held[run] = stream_claim
 
     @precondition(lambda self: self.held)
     @rule(run=RUNS, size=st.integers(1, 12))
@@ -92,12 +92,12 @@ class Collecting(RuleBasedStateMachine):
         if run not in self.held or run not in self.in_hand:
             return
         page, after = self.in_hand.pop(run)
-        seen = 0
+        count = 0
 
         def die(*_: object) -> None:
-            nonlocal seen
-            seen += 1
-            if seen > statement:
+            nonlocal count
+            count += 1
+            if count > statement:
                 raise CrashError
 
         database_event.listen(self.engine, "before_cursor_execute", die)

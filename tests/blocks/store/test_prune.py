@@ -1,4 +1,4 @@
-"""What may go and what stays, on SQLite and on PostgreSQL; nothing half done after a kill, nobody kept waiting."""
+"""What may go and what stays, on SQLite and on PostgreSQL; nothing half done after a kill, no run kept waiting."""
 
 from __future__ import annotations
 
@@ -96,13 +96,13 @@ def kept(engine: Engine) -> set[str]:
 
 
 @pytest.mark.parametrize("span", ["120d", "2903h", "17w", "1m", "0d"])
-def test_under_121_days_is_refused_with_the_reason(span: str) -> None:
+def test_under_121_days_is_an_error_with_the_reason(span: str) -> None:
     with pytest.raises(ThirdPartyConfigError, match="less than 121 days: 1Password keeps its events for 120"):
         prune.parse_rule(span)
 
 
 @pytest.mark.parametrize("span", ["", "400", "-400d", "1y", "400 d", "2025-01-01"])
-def test_what_is_no_time_is_refused(span: str) -> None:
+def test_what_is_no_time_is_an_error(span: str) -> None:
     with pytest.raises(ThirdPartyConfigError, match=r"--older-than: .* is not a number of days or weeks"):
         prune.parse_rule(span)
 
@@ -207,11 +207,11 @@ def test_each_batch_is_recorded_with_who_and_what(
     )
     assert first[:3] == ("prune", SOURCE.id, SOURCE.name)
     assert "@" in first[3]
-    told = json.loads(first[4])
-    assert (told["api"], told["stream_id"], told["count"]) == ("audit", claim.stream_id, 3)
-    assert told["last_id"] - told["first_id"] == 2
-    assert told["first_time"] < told["last_time"] < told["before"]
-    assert json.loads(second[4])["first_id"] == told["last_id"] + 1
+    details = json.loads(first[4])
+    assert (details["api"], details["stream_id"], details["count"]) == ("audit", claim.stream_id, 3)
+    assert details["last_id"] - details["first_id"] == 2
+    assert details["first_time"] < details["last_time"] < details["before"]
+    assert json.loads(second[4])["first_id"] == details["last_id"] + 1
 
 
 def _first_old(engine: Engine, stream_id: int, rule: prune.RetentionRule) -> tuple[list[int], tuple[int, int] | None]:
@@ -290,10 +290,10 @@ def prune_in_a_process(url: str, fatal: int, batch: int = 10) -> subprocess.Comp
 def consistent(engine: Engine, everything: set[str]) -> int:
     """Whether each event is either kept or recorded as removed, and all counts agree. Returns how many were removed."""
     removed = {row[0] for row in ask(engine, "SELECT uuid FROM pruned_events")}
-    there = ask(engine, "SELECT uuid FROM events")
-    assert len(there) + len(removed) == len(everything)
-    assert {row[0] for row in there} | removed == everything
-    assert ask(engine, "SELECT sum(events), sum(pruned) FROM streams") == [(len(there), len(removed))]
+    uuids = ask(engine, "SELECT uuid FROM events")
+    assert len(uuids) + len(removed) == len(everything)
+    assert {row[0] for row in uuids} | removed == everything
+    assert ask(engine, "SELECT sum(events), sum(pruned) FROM streams") == [(len(uuids), len(removed))]
     details = [
         json.loads(row[0])["count"] for row in ask(engine, "SELECT details FROM audit_log WHERE action = 'prune'")
     ]
@@ -330,7 +330,7 @@ def test_killed_at_any_statement_the_next_run_goes_on(
     _killed_before(engine, claim, store_url, fatal)
 
 
-# Commits pages of a hundred new events, until it is told to stop, and tells how long each commit took.
+# Commits pages of a hundred new events, until it gets a signal, and prints how long each commit took.
 COLLECTOR = """
 import json, sys, threading, time
 from blocks.events_api.models import Api, Event, Page
@@ -370,11 +370,11 @@ def _kills_beside_a_collector(engine: Engine, claim: StreamClaim, url: str, even
         for _ in range(kills):
             before = _kill_when_it_prunes(engine, url, before)
         assert prune_in_a_process(url, 0, 1000).returncode == 0
-        said = json.loads(collector.communicate("")[0])
-    everything = {f"U{n}" for n in range(events)} | {f"N{n}" for n in range(said["events"])}
+        output = json.loads(collector.communicate("")[0])
+    everything = {f"U{n}" for n in range(events)} | {f"N{n}" for n in range(output["events"])}
     assert consistent(engine, everything) == events
-    assert said["events"] > 0
-    assert said["longest"] < 30  # half of what SQLite waits for a lock; in truth a moment, but machines are loaded
+    assert output["events"] > 0
+    assert output["longest"] < 30  # half of what SQLite waits for a lock; in truth a moment, but machines are loaded
 
 
 def _kill_when_it_prunes(engine: Engine, url: str, before: int) -> int:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WINDOWS = (RateWindow(10, 6.0), RateWindow(30, 60.0))
 NS = 10**9
 
-# Takes what it gets for some seconds, and tells when it was granted.
+# Takes what it gets for some seconds, and prints when it was granted.
 TAKER = """
 import sys, time
 from blocks import clock
@@ -49,17 +49,17 @@ while (now := time.time()) < end:
 """
 
 
-def take(engine: Engine, wanted: int = 1, share: float = 1.0, key: str = "account/A") -> Grant:
-    return rate_limit_windows.acquire(engine, key, WINDOWS, wanted, share)
+def take(engine: Engine, count: int = 1, share: float = 1.0, key: str = "account/A") -> Grant:
+    return rate_limit_windows.acquire(engine, key, WINDOWS, count, share)
 
 
 def test_what_is_taken_counts_until_it_has_left_the_window(engine: Engine, moving: MovingClock) -> None:
     assert take(engine, 4) == Grant(4)
     assert take(engine, 100) == Grant(6)
-    refused = take(engine)
-    assert refused.count == 0
-    assert 6 * NS < refused.wait_ns <= 6.2 * NS
-    moving.advance(refused.wait_ns / NS)
+    denied = take(engine)
+    assert denied.count == 0
+    assert 6 * NS < denied.wait_ns <= 6.2 * NS
+    moving.advance(denied.wait_ns / NS)
     assert take(engine, 100) == Grant(10)
 
 
@@ -83,7 +83,7 @@ def test_a_pause_holds_everybody_and_a_shorter_one_does_not_shorten_it(engine: E
     assert take(engine) == Grant(1)
 
 
-def test_a_pause_that_was_ordered_before_the_clock_was_set_back_holds_nobody(
+def test_a_pause_that_was_ordered_before_the_clock_was_set_back_delays_no_run(
     engine: Engine, moving: MovingClock
 ) -> None:
     rate_limit_windows.pause(engine, "account/A", 60)
@@ -119,13 +119,13 @@ def test_processes_that_ask_at_full_speed_get_all_of_it_and_no_more(store_url: s
     for taker in takers:
         assert taker.stdout
         assert taker.stdout.readline() == "ready\n"
-    told = [taker.communicate("go\n", timeout=60)[0].split() for taker in takers]
-    times = sorted(int(time) for one in told for time in one)
+    outputs = [taker.communicate("go\n", timeout=60)[0].split() for taker in takers]
+    times = sorted(int(time) for one in outputs for time in one)
     most = max(bisect_right(times, at + NS - 1) - number for number, at in enumerate(times))
     assert most <= 60
     # 3 s at full speed with windows of up to 62 cells.
     assert len(times) >= 0.95 * 3 * 60 * 60 / 62
-    assert all(one for one in told), "nobody starved"
+    assert all(one for one in outputs), "nobody starved"
 
 
 def test_what_was_spent_before_the_account_was_known_counts_for_it(engine: Engine, moving: MovingClock) -> None:

@@ -137,13 +137,13 @@ def test_a_run_that_waits_for_its_next_attempt_runs_until_that_is_due(ran: Engin
 
 
 def test_a_dead_run_is_no_sign_of_life(ran: Engine, moving: MovingClock) -> None:
-    """Its claim, which nobody renews, lapses."""
+    """Its claim, which no run renews, expires."""
     assert streams.acquire(ran, streams.of_source(ran, SOURCE.id, (Api.AUDIT,))[0], "run")
     moving.advance(12 * MINUTE + 1)
     assert changes(ran) == [BEGUN]
 
 
-def test_what_was_missed_while_nobody_could_run_begins_nothing_and_ends_nothing(
+def test_what_was_missed_while_no_run_was_possible_begins_nothing_and_ends_nothing(
     ran: Engine, moving: MovingClock
 ) -> None:
     moving.advance(HOUR + 1)
@@ -175,17 +175,17 @@ def test_a_source_that_has_never_run(engine: Engine, moving: MovingClock) -> Non
 def test_a_source_that_is_stopped_or_deleted_is_not_due(ran: Engine, moving: MovingClock) -> None:
     moving.advance(13 * MINUTE)
     assert changes(ran) == [BEGUN]
-    known = lifecycle.find(ran, SOURCE.name)
-    assert known
-    lifecycle.pause(ran, known)
+    identity = lifecycle.find(ran, SOURCE.name)
+    assert identity
+    lifecycle.pause(ran, identity)
     assert changes(ran) == [over(WARNING)]
     moving.advance(DAY)
     assert changes(ran) == []
-    lifecycle.resume(ran, known)
+    lifecycle.resume(ran, identity)
     assert changes(ran) == [], "it is due from now on"
     moving.advance(12 * MINUTE + 1)
     assert changes(ran) == [BEGUN]
-    lifecycle.finish_deletion(ran, known)
+    lifecycle.finish_deletion(ran, identity)
     assert changes(ran) == []
     assert run_signs.judge_all(ran) == []
     moving.advance(DAY)
@@ -270,16 +270,16 @@ def test_all_sources_are_judged_by_one_query(engine: Engine, moving: MovingClock
     run(engine, many[7])
     moving.advance(13 * MINUTE)
     run(engine, many[8])
-    asked: list[str] = []
+    statements: list[str] = []
     from sqlalchemy import event
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        asked.append(statement)
+        statements.append(statement)
 
     event.listen(engine, "before_cursor_execute", note)
     found = run_signs.judge_all(engine, watched_ns=START_NS)
     assert [one.signs.name for one in found if one.is_running] == ["s008"]
-    assert len([one for one in asked if not one.startswith("BEGIN")]) == 1
+    assert len([one for one in statements if not one.startswith("BEGIN")]) == 1
     assert all("has worked" in one.active[0].description for one in found if one.signs.name == "s007")
 
 

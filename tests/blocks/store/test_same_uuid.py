@@ -62,7 +62,7 @@ def test_two_pages(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
     assert rows("SELECT changed FROM streams WHERE changed > 0") == [(1,)]
 
 
-def test_two_runs_and_once_more(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
+def test_two_runs_and_a_third(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
     commit(engine, claim, ONE)
     streams.release(engine, claim)
     later = streams.acquire(engine, streams.get(engine, claim.stream_id), "run-2")

@@ -1,4 +1,4 @@
-"""The store's schema upgrades by itself, and a newer one is refused."""
+"""The store's schema upgrades by itself, and a newer one is an error."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_what_fails_while_the_store_is_upgraded_has_failed_once_at_least(empty_u
     engine.dispose()
 
 
-def test_a_newer_store_is_refused_and_left_alone(engine: Engine) -> None:
+def test_a_newer_store_is_an_error_and_left_alone(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StoreVersionError, match=r"schema version 9999.*newer.*Install the newer version again"):
@@ -100,7 +100,7 @@ def test_several_processes_may_make_the_store_at_once(empty_url: str) -> None:
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
-    for process in started:  # all are ready before the first is let go
+    for process in started:  # all are ready before the first starts
         assert process.stdin
         process.stdin.write("\n")
         process.stdin.flush()
@@ -116,10 +116,10 @@ def test_the_file_of_the_store_is_private(tmp_path: Path) -> None:
         schema.upgrade(engine)
         with engine.begin() as connection:
             connection.execute(text("DELETE FROM events"))
-            made = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
     finally:
         os.umask(before)
-    assert made == {"new.db": 0o600, "new.db-wal": 0o600, "new.db-shm": 0o600}
+    assert modes == {"new.db": 0o600, "new.db-wal": 0o600, "new.db-shm": 0o600}
     engine.dispose()
 
 

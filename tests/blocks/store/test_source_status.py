@@ -1,4 +1,4 @@
-"""What commands that only read are told of sources, on both databases."""
+"""What commands that only read show of sources, on both databases."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def test_runs_that_come_at_once_make_one_source(store_url: str, engine: Engine) 
         assert len(streams.of_source(engine, source.id, source.apis)) == 3
 
 
-def test_another_source_of_the_same_name_is_refused(engine: Engine, source: sources.SourceRecord) -> None:
+def test_another_source_of_the_same_name_is_an_error(engine: Engine, source: sources.SourceRecord) -> None:
     with pytest.raises(ThirdPartyConfigError, match="There is another source named '1Pass' in the store"):
         sources.save(engine, replace(SOURCE, id="2" * 32))
     assert sources.ids_by_name(engine) == {"1Pass": SOURCE.id}

@@ -34,7 +34,7 @@ def audit(engine: Engine) -> streams.StreamView:
     return streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0]
 
 
-def test_a_claim_of_a_time_to_come_keeps_nobody_out(engine: Engine, claim: StreamClaim, moving: MovingClock) -> None:
+def test_a_claim_of_a_time_to_come_blocks_no_run(engine: Engine, claim: StreamClaim, moving: MovingClock) -> None:
     """The run was killed, and then the clock was set back by a day."""
     streams.renew(engine, claim)
     moving.advance(-86_400)

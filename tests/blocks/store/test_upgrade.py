@@ -157,8 +157,8 @@ def test_an_upgraded_store_shows_bodies_cursors_and_positions(kept: Engine, upgr
     assert require_proof(upgraded) == 32
     assert [report.damaged for report in verification.verify(upgraded, SOURCE_ID)] == [0, 0, 0]
     with kept.connect() as connection:
-        asked = text("SELECT api, cursor FROM streams WHERE source_id LIKE 'a%'")
-        cursors = dict(connection.execute(asked).tuples().all())
+        query = text("SELECT api, cursor FROM streams WHERE source_id LIKE 'a%'")
+        cursors = dict(connection.execute(query).tuples().all())
         bodies = connection.scalars(text("SELECT body FROM audit_events ORDER BY id")).all()
         (sent_id,) = connection.scalars(text("SELECT max(sent_id) FROM forward_positions"))
     found = streams.of_source(upgraded, SOURCE_ID, tuple(Api))
@@ -174,7 +174,7 @@ def test_an_upgraded_store_shows_bodies_cursors_and_positions(kept: Engine, upgr
 
 
 def test_an_upgraded_store_goes_on(upgraded: Engine) -> None:
-    """Ids rise, a claim that nobody renewed expires, and what was open under the old name is closed."""
+    """Ids rise, a claim that no run renewed expires, and what was open under the old name is closed."""
     view = streams.of_source(upgraded, SOURCE_ID, (Api.AUDIT,))[0]
     claim = streams.acquire(upgraded, view, "run-9", by_force=True)
     assert claim

@@ -51,12 +51,12 @@ DOCUMENTED = {
 
 
 def store(engine: Engine, api: Api, *items: bytes) -> None:
-    held = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (api,))[0], "run")
-    assert held
+    stream_claim = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (api,))[0], "run")
+    assert stream_claim
     page = read_page(b'{"cursor":"c","has_more":false,"items":[' + b",".join(items) + b"]}", api)
     assert not page.invalid_items
-    cursor = streams.get(engine, held.stream_id).cursor
-    pages.commit_page(engine, held, page, after=cursor, api_version="v2")
+    cursor = streams.get(engine, stream_claim.stream_id).cursor
+    pages.commit_page(engine, stream_claim, page, after=cursor, api_version="v2")
 
 
 def ask(engine: Engine, api: Api) -> list[dict[str, Any]]:
@@ -75,12 +75,12 @@ def test_the_views_of_the_database_are_those_of_the_file(engine: Engine) -> None
     with engine.connect() as connection:
         for name, query in queries.items():
             if engine.dialect.name == "sqlite":
-                asked = f"SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = '{name}'"
-                assert connection.scalar(text(asked)) == f"CREATE VIEW {name} AS {query}"
+                stored = f"SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = '{name}'"
+                assert connection.scalar(text(stored)) == f"CREATE VIEW {name} AS {query}"
             else:
                 connection.exec_driver_sql(f"CREATE TEMPORARY VIEW of_the_file_{name} AS {query}")
-                there, expected = f"pg_get_viewdef('{name}')", f"pg_get_viewdef('of_the_file_{name}')"
-                assert connection.exec_driver_sql(f"SELECT {there} = {expected}").scalar()
+                actual, expected = f"pg_get_viewdef('{name}')", f"pg_get_viewdef('of_the_file_{name}')"
+                assert connection.exec_driver_sql(f"SELECT {actual} = {expected}").scalar()
 
 
 def test_a_change_of_the_views_comes_with_a_migration() -> None:

@@ -64,9 +64,9 @@ class UncheckedCalls(CommandCalls):
 
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str]) -> Iterator[UncheckedCalls]:
-    made = UncheckedCalls(capsys)
-    yield made
-    assert TOKEN not in made.shown
+    calls = UncheckedCalls(capsys)
+    yield calls
+    assert TOKEN not in calls.shown
 
 
 def block(name: str) -> Any:
@@ -116,16 +116,16 @@ def test_a_list_of_sources_and_json_for_a_script(call: CommandCalls, name: str) 
 
 
 class Requests:
-    """Counts the requests to Prefect, and refuses those with `refused` in them."""
+    """Counts the requests to Prefect, and rejects those with `rejected` in them."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        self.refused = b""
+        self.rejected = b""
         send = httpx.Client.send
 
         def counted(client: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
             self.count += 1
-            if self.refused and self.refused in request.content:
+            if self.rejected and self.rejected in request.content:
                 raise httpx.HTTPStatusError("no", request=request, response=httpx.Response(400, request=request))
             return send(client, request, **options)
 
@@ -161,13 +161,13 @@ def test_what_was_applied_before_an_error_stays(
     names = [f"{name} {number:02}" for number in range(12)]
     write(*map(config, names))
     requests = Requests(monkeypatch)
-    requests.refused = f'"name":"{block_name(names[1])}"'.encode()
+    requests.rejected = f'"name":"{block_name(names[1])}"'.encode()
     assert "answered 400." in call("apply", "source.json", code=cli.IN_ERROR)
-    requests.refused = b""
-    said = call("apply", "source.json").splitlines()
-    assert said[0] == f"{names[0]}: unchanged (itemUsage, sign-in)."
-    assert said[1] == f"{names[1]}: created (itemUsage, sign-in)."
-    assert said[-1] == f"{names[-1]}: created (itemUsage, sign-in)."
+    requests.rejected = b""
+    message = call("apply", "source.json").splitlines()
+    assert message[0] == f"{names[0]}: unchanged (itemUsage, sign-in)."
+    assert message[1] == f"{names[1]}: created (itemUsage, sign-in)."
+    assert message[-1] == f"{names[-1]}: created (itemUsage, sign-in)."
 
 
 @pytest.mark.prefect
@@ -242,7 +242,7 @@ def test_all_problems_of_a_file_are_reported_and_nothing_is_stored(
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (b"", "the file is not JSON"),
         (b"\xff\xfe", "UTF-8"),
@@ -252,12 +252,12 @@ def test_all_problems_of_a_file_are_reported_and_nothing_is_stored(
     ],
 )
 def test_what_is_no_configuration_is_one_line(
-    data: bytes, said: str, call: CommandCalls, monkeypatch: pytest.MonkeyPatch
+    data: bytes, message: str, call: CommandCalls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
     shown = call("apply", "-", code=cli.WRONG_USE)
     assert shown.startswith("onepassword-source: ")
-    assert said in shown
+    assert message in shown
     assert shown.count("\n") == 1
     assert "\x1b" not in shown
 
@@ -279,14 +279,14 @@ def test_a_missing_token_is_typed_without_echo() -> None:
     assert TOKEN not in shown
 
 
-def test_ctrl_c_at_the_question_is_no_fault() -> None:
+def test_ctrl_c_at_the_question_is_no_error() -> None:
     write(config("1Pass", api_token=None))
     code, shown = in_terminal([*COMMAND, "apply", "source.json"], [("API token of 1Pass: ", "\x03")])
     assert (code, shown.splitlines()[-1]) == (cli.INTERRUPTED, "onepassword-source: Stopped.")
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         (
             "http://127.0.0.1:9/api",
@@ -295,7 +295,7 @@ def test_ctrl_c_at_the_question_is_no_fault() -> None:
         ("nonsense", "The Prefect server at nonsense does not answer. Check PREFECT_API_URL, or unset it."),
     ],
 )
-def test_a_missing_prefect_server_is_one_line(url: str, said: str) -> None:
+def test_a_missing_prefect_server_is_one_line(url: str, message: str) -> None:
     write(config("1Pass"))
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     command = [*COMMAND, "apply", "source.json"]
@@ -303,4 +303,4 @@ def test_a_missing_prefect_server_is_one_line(url: str, said: str) -> None:
     assert (done.returncode, done.stdout) == (cli.IN_ERROR, "")
     warning, complaint = done.stderr.splitlines()
     assert warning.startswith("Warning: 1Pass: The token is not a JWT")
-    assert complaint.startswith(f"onepassword-source: {said}")
+    assert complaint.startswith(f"onepassword-source: {message}")

@@ -81,12 +81,12 @@ MISUSES = (
 )
 
 
-@pytest.mark.parametrize(("arguments", "said"), MISUSES)
+@pytest.mark.parametrize(("arguments", "message"), MISUSES)
 def test_wrong_use_names_the_problem(
-    arguments: list[str], said: str, store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, err = backfill(capsys, "1Pass", *arguments, code=cli.WRONG_USE)
-    assert (out, said in err) == ("", True), err
+    assert (out, message in err) == ("", True), err
     assert err.startswith("onepassword-source: ")
     assert err.count("\n") == 1
 
@@ -224,10 +224,10 @@ def test_an_old_start_is_cut_with_a_note(
 @pytest.fixture
 def source(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Source]:
     with running_sandbox(events=9000, days=3) as sandbox:
-        made = Source(f"[red]{request.node.name}"[:50], f"sqlite:///{tmp_path / 'events.db'}", sandbox)
-        made.save()
-        monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", made.url)
-        yield made
+        new_source = Source(f"[red]{request.node.name}"[:50], f"sqlite:///{tmp_path / 'events.db'}", sandbox)
+        new_source.save()
+        monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", new_source.url)
+        yield new_source
 
 
 def ask(source: Source, query: str) -> tuple[Any, ...]:
@@ -332,9 +332,9 @@ def test_ctrl_c_in_the_middle_keeps_whole_pages_and_resume_goes_on(
     assert out.startswith("Stopped: 2")
     assert f"`onepassword-source backfill '{source.name}' --resume`" in out
     assert "Traceback" not in out + err
-    kept, read, held = ask(source, "SELECT (SELECT count(*) FROM events), sum(new), count(holder) FROM windows")
+    kept, read, claimed = ask(source, "SELECT (SELECT count(*) FROM events), sum(new), count(holder) FROM windows")
     assert 0 < kept < 9000
-    assert (kept % 1000, read, held) == (0, kept, 0), "whole pages alone, and nobody holds a window"
+    assert (kept % 1000, read, claimed) == (0, kept, 0), "whole pages alone, and nobody holds a window"
     source.sandbox.clear_faults()
     source.sandbox.clear_requests()
     assert f"{9000:,} events read: 9,000 new, 0 already known" in backfill(capsys, source.name, "--resume")[0]

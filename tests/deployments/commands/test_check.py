@@ -72,8 +72,8 @@ def results(findings: list[Finding]) -> dict[str, str]:
 
 
 def test_a_way_that_is_open(tmp_path: Path) -> None:
-    with answering(tmp_path, certificate(HERE, days=60)) as there:
-        way = network.check_reachability(there.url)
+    with answering(tmp_path, certificate(HERE, days=60)) as server:
+        way = network.check_reachability(server.url)
     assert (way.dns.result, way.tls.result, way.clock.result) == ("ok", "ok", "ok")
     assert "localhost is " in way.dns.description
     assert way.tls.description == "TLSv1.3, certificate by Test Authority, 60 days left"
@@ -89,10 +89,10 @@ def test_what_cannot_be_read_in_the_environment_is_named_before_all_else(
         monkeypatch.setenv(f"{name}_AS_SET", "")
         monkeypatch.delenv(f"{name}_AS_SET")
     assert cli.main(["--help"]) == cli.DONE
-    said = capsys.readouterr().err
-    assert "Warning: NO_PROXY has an entry that Prefect's HTTP client cannot read: fd00:1234::/64." in said
-    assert "Warning: HTTP_PROXY is no address of a proxy" in said
-    assert "hidden" not in said
+    errors = capsys.readouterr().err
+    assert "Warning: NO_PROXY has an entry that Prefect's HTTP client cannot read: fd00:1234::/64." in errors
+    assert "Warning: HTTP_PROXY is no address of a proxy" in errors
+    assert "hidden" not in errors
     assert (os.environ["NO_PROXY"], os.environ["HTTP_PROXY"]) == ("localhost", "")
     assert [(one.step, one.result) for one in network.check_environment()] == [("environment", "warning")] * 2
 
@@ -120,16 +120,16 @@ def test_a_name_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> No
     ids=["wrong name", "expired", "self-signed"],
 )
 def test_an_invalid_certificate(tmp_path: Path, shown: x509.Certificate, text: str) -> None:
-    with answering(tmp_path, shown) as there:
-        way = network.check_reachability(there.url)
+    with answering(tmp_path, shown) as server:
+        way = network.check_reachability(server.url)
     assert (way.dns.result, way.tls.result, way.clock.result) == ("ok", "failed", "not checked")
     assert text in way.tls.description
     assert "set SSL_CERT_FILE" in way.tls.hint
 
 
 def test_a_certificate_that_expires_soon(tmp_path: Path) -> None:
-    with answering(tmp_path, certificate(HERE, days=3)) as there:
-        assert network.check_reachability(there.url).tls.result == "warning"
+    with answering(tmp_path, certificate(HERE, days=3)) as server:
+        assert network.check_reachability(server.url).tls.result == "warning"
 
 
 def test_a_port_without_a_listener() -> None:
@@ -142,8 +142,8 @@ def test_a_port_without_a_listener() -> None:
     ("ahead", "text"), [(90, "clock is 90 s behind the server's"), (-7200, "clock is 120 min ahead of the server's")]
 )
 def test_a_clock_that_is_wrong(tmp_path: Path, ahead: int, text: str) -> None:
-    with answering(tmp_path, ahead=ahead) as there:
-        found = network.check_reachability(there.url).clock
+    with answering(tmp_path, ahead=ahead) as server:
+        found = network.check_reachability(server.url).clock
     # The header has whole seconds, so 90 may be 89 or 91.
     assert found.result == "failed"
     assert text in found.description.replace("89 s", "90 s").replace("91 s", "90 s")
@@ -151,8 +151,8 @@ def test_a_clock_that_is_wrong(tmp_path: Path, ahead: int, text: str) -> None:
 
 
 def test_a_server_without_a_date_header(tmp_path: Path) -> None:
-    with answering(tmp_path, ahead=None) as there:
-        assert network.check_reachability(there.url).clock.result == "not checked"
+    with answering(tmp_path, ahead=None) as server:
+        assert network.check_reachability(server.url).clock.result == "not checked"
 
 
 # The token
@@ -344,9 +344,9 @@ def test_a_prefect_server_that_does_not_answer_hides_nothing_else(
         port = door.getsockname()[1] if hangs else 1
         external(monkeypatch, f"http://127.0.0.1:{port}/api")
         assert cli.main(["check", SOURCE.name, "--json"]) == cli.IN_ERROR
-    told = json.loads(capsys.readouterr().out)
-    found = {one["step"]: one for one in told["checks"]}
-    assert (told["source"], told["ok"], list(found)) == (SOURCE.name, False, STEPS)
+    document = json.loads(capsys.readouterr().out)
+    found = {one["step"]: one for one in document["checks"]}
+    assert (document["source"], document["ok"], list(found)) == (SOURCE.name, False, STEPS)
     assert found["Prefect server"]["result"] == "failed"
     assert "does not answer" in found["Prefect server"]["description"]
     assert {found[step]["result"] for step in ("DNS", "TLS", "clock", "store", "disk")} == {"ok"}
@@ -423,20 +423,20 @@ def deployed(api: SandboxProcess, url: str, request: pytest.FixtureRequest) -> I
     """A source with its blocks and its deployment on the temporary server of the test session."""
     from deployments import sources as deployed_sources
 
-    made = Source(f"checked {request.node.name}"[:50], url, api)
-    made.save()
-    deployed_sources.deploy(made.name, None, made.id)
+    source = Source(f"checked {request.node.name}"[:50], url, api)
+    source.save()
+    deployed_sources.deploy(source.name, None, source.id)
     try:
-        yield made
+        yield source
     finally:
         from deployments.prefect_api.deploy import remove_deployment
 
         api.clear_faults()
-        remove_deployment(made.name)
+        remove_deployment(source.name)
 
 
 def seen(source: Source, access: PrefectAccess = EXTERNAL) -> dict[str, Finding]:
-    """What the server part finds; its client asks the temporary server, whatever `access` says it is."""
+    """What the server part finds; its client requests the temporary server, whatever `access` says it is."""
     from deployments.checks import deployed_source
 
     found = deployed_source.read_source(source.name, access, ok("Prefect server", ""))

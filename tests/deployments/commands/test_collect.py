@@ -36,10 +36,10 @@ pytestmark = pytest.mark.prefect
 @pytest.fixture
 def source(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Source]:
     with running_sandbox(events=6600, days=3) as sandbox:
-        made = Source(f"[red]{request.node.name}"[:50], f"sqlite:///{tmp_path / 'events.db'}", sandbox)
-        made.save()
-        monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", made.url)
-        yield made
+        new_source = Source(f"[red]{request.node.name}"[:50], f"sqlite:///{tmp_path / 'events.db'}", sandbox)
+        new_source.save()
+        monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", new_source.url)
+        yield new_source
 
 
 def collect(source: Source, capsys: pytest.CaptureFixture[str], *flags: str, code: int = cli.DONE) -> str:
@@ -174,13 +174,13 @@ def _waits(name: str) -> bool:
     from prefect.client.schemas import filters
     from prefect.client.schemas.objects import StateType
 
-    named = filters.FlowRunFilterName(any_=[f"collect {name}"])
+    by_name = filters.FlowRunFilterName(any_=[f"collect {name}"])
     running = filters.FlowRunFilterState(type=filters.FlowRunFilterStateType(any_=[StateType.RUNNING]))
     waiting = filters.TaskRunFilterStateName(any_=["AwaitingRetry"])
     with get_client(sync_client=True) as client:
         return bool(
             client.read_task_runs(
-                flow_run_filter=filters.FlowRunFilter(name=named, state=running),
+                flow_run_filter=filters.FlowRunFilter(name=by_name, state=running),
                 task_run_filter=filters.TaskRunFilter(state=filters.TaskRunFilterState(name=waiting)),
             )
         )

@@ -83,14 +83,14 @@ def _spans(connection: Any, stream_id: int, spans: list[tuple[float, float]]) ->
     connection.execute(text("UPDATE streams SET read_from_ns = :a, drained_ns = :n WHERE id = :s"), first)
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = cli.DONE) -> str:
+def output_of(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = cli.DONE) -> str:
     assert cli.main(["coverage", *arguments]) == code
     out, err = capsys.readouterr()
     return str(err if code else out)
 
 
 def test_what_a_person_sees(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = said(capsys, "1Pass").splitlines()
+    lines = output_of(capsys, "1Pass").splitlines()
     assert lines[:6] == [
         "1Pass  coverage by the day since 2026-05-24, in UTC",
         "",
@@ -124,7 +124,7 @@ def test_what_a_person_sees(store: Engine, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_one_api_by_the_hour(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
-    shown = said(capsys, "1Pass", "--hours", "--api", "sign-in", "--since", "2026-09-01")
+    shown = output_of(capsys, "1Pass", "--hours", "--api", "sign-in", "--since", "2026-09-01")
     rows = [line for line in shown.splitlines() if line.startswith("2026-09-")]
     assert len(rows) == 21
     assert rows[:2] == ["2026-09-01  " + "??" * 24, "2026-09-02  " + "??" * 12 + "· " * 11 + "·"]
@@ -133,17 +133,19 @@ def test_one_api_by_the_hour(store: Engine, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_gaps_are_reported_even_if_a_shorter_time_is_shown(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "There are no gaps." not in said(capsys, "1Pass", "--hours")
-    assert f"{GAP} --api sign-in" in said(capsys, "1Pass", "--since", "2d")
-    assert "There are no gaps." in said(capsys, "1Pass", "--api", "audit")
+    assert "There are no gaps." not in output_of(capsys, "1Pass", "--hours")
+    assert f"{GAP} --api sign-in" in output_of(capsys, "1Pass", "--since", "2d")
+    assert "There are no gaps." in output_of(capsys, "1Pass", "--api", "audit")
 
 
 def test_the_command_for_some_apis_is_for_them_alone(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
-    assert f"  onepassword-source backfill 1Pass {GAP} --api sign-in\n" in said(capsys, "1Pass", "--api", "sign-in")
+    assert f"  onepassword-source backfill 1Pass {GAP} --api sign-in\n" in output_of(
+        capsys, "1Pass", "--api", "sign-in"
+    )
 
 
 def test_what_a_script_reads(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
-    found = json.loads(said(capsys, "1Pass", "--json"))
+    found = json.loads(output_of(capsys, "1Pass", "--json"))
     apis = {one.pop("api"): one for one in found.pop("apis")}
     assert found == {
         "source": "1Pass",
@@ -201,7 +203,7 @@ def test_a_source_that_stopped_collecting_is_to_be_started(
     store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     moving.advance(3600)
-    shown = said(capsys, "1Pass", "--api", "audit")
+    shown = output_of(capsys, "1Pass", "--api", "audit")
     assert "open  2026-09-21 14:00Z to 2026-09-21 15:00Z  60 min\n" in shown
     assert "  onepassword-source restart 1Pass\n" in shown
 
@@ -233,10 +235,10 @@ def test_a_terminal_of_80_columns_shows_each_line_whole(
     ],
 )
 def test_wrong_wishes_say_all_that_is_wrong(
-    store: Engine, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str
+    store: Engine, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
 ) -> None:
     code = cli.IN_ERROR if "--html" in arguments else cli.WRONG_USE
-    assert says in said(capsys, *arguments, code=code)
+    assert message in output_of(capsys, *arguments, code=code)
 
 
 @pytest.fixture
@@ -283,13 +285,13 @@ def filled(store: Engine) -> None:
 def test_the_page_draws_its_charts_without_a_network(filled: None, page: Path) -> None:
     """All traffic of the browser goes to a proxy that is not there."""
     with browser.opened(offline=True) as shown:
-        seen = browser.observe(shown, page.as_uri())
+        observed = browser.observe(shown, page.as_uri())
         shown.goto(page.as_uri())
         assert shown.title().startswith("Coverage of </script>")  # and not "owned"
         shown.wait_for_selector("#lag .scatterlayer .trace")
         assert shown.locator(".js-plotly-plot").count() == 6
         assert shown.locator(".modebar-btn").count() == 0  # one of them would send the data to plotly's makers
-        assert seen.found == []
+        assert observed.found == []
 
 
 @ON_SQLITE

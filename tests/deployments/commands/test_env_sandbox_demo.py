@@ -64,7 +64,7 @@ def test_sandbox_shows_a_configuration_that_apply_accepts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (["--fault", "{"], "argument --fault: '{' is neither KIND[:API[:TIMES]] nor JSON such as"),
         (["--fault", "500:audit:x"], "argument --fault: '500:audit:x' is neither KIND[:API[:TIMES]] nor JSON such as"),
@@ -72,9 +72,9 @@ def test_sandbox_shows_a_configuration_that_apply_accepts() -> None:
         (["--days", "0"], "days must be from 0 to 3650, not 0.0"),
     ],
 )
-def test_sandbox_names_a_wrong_flag(flags: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sandbox_names_a_wrong_flag(flags: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["sandbox", *flags]) == cli.WRONG_USE
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_helpers_ignore_the_ctrl_c_that_a_terminal_sends_to_all() -> None:

@@ -210,7 +210,7 @@ def test_a_pipe_is_written_into_and_not_replaced(events: Any, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("output", "said"),
+    ("output", "message"),
     [
         (".", ". cannot be written: it is a directory. Choose another file with --output."),
         ("gone/x", "gone/x cannot be written: No such file or directory. Choose another file with --output."),
@@ -218,11 +218,11 @@ def test_a_pipe_is_written_into_and_not_replaced(events: Any, tmp_path: Path) ->
     ],
 )
 def test_an_output_that_cannot_be_is_one_line(
-    output: str, said: str, filled: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    output: str, message: str, filled: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", filled)
     assert cli.main(["events", NAME, "--output", output]) == cli.IN_ERROR
-    assert capsys.readouterr().err == f"onepassword-source: {said}\n"
+    assert capsys.readouterr().err == f"onepassword-source: {message}\n"
 
 
 @pytest.mark.parametrize("window", [(), ("--until", "2026-11-19T12:05:00Z")], ids=["many", "few"])
@@ -234,7 +234,7 @@ def test_a_full_disk_is_one_line(window: tuple[str, ...], filled: str) -> None:
     assert (done.returncode, done.stderr) == (cli.IN_ERROR, "onepassword-source: No space left on device.\n")
 
 
-def test_an_unknown_source_is_an_error_with_the_known_ones(
+def test_an_unknown_source_is_an_error_with_the_existing_ones(
     filled: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", filled)
@@ -310,12 +310,12 @@ def place(api: str, body: dict[str, Any]) -> str | None:
     ],
 )
 def test_each_filter_chooses_what_has_it(flag: str, of: Any, truth: Any, events: Any) -> None:
-    wanted = next(value for api, body in truth if (value := of(api, body)))
-    shown = bodies(events(flag, wanted.upper(), "--format", "ndjson"))
-    expected = [body["uuid"] for api, body in truth if of(api, body) == wanted]
+    value_wanted = next(value for api, body in truth if (value := of(api, body)))
+    shown = bodies(events(flag, value_wanted.upper(), "--format", "ndjson"))
+    expected = [body["uuid"] for api, body in truth if of(api, body) == value_wanted]
     assert 0 < len(expected) < len(truth)
     assert set(expected) <= {body["uuid"] for body in shown}
-    assert all(wanted in json.dumps(body) for body in shown)
+    assert all(value_wanted in json.dumps(body) for body in shown)
 
 
 def test_a_star_stands_for_anything_and_a_bracket_for_itself(truth: Any, events: Any) -> None:
@@ -389,7 +389,7 @@ def test_json_has_each_event_with_its_source(events: Any, server: SandboxProcess
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (("--ip", "here"), "--ip takes an address or a network, not 'here'. Such as"),
         (("--format", "parquet"), "Parquet needs a file. Add --output FILE.parquet."),
@@ -397,11 +397,11 @@ def test_json_has_each_event_with_its_source(events: Any, server: SandboxProcess
     ],
 )
 def test_what_does_not_go_is_named(
-    flags: tuple[str, ...], said: str, filled: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    flags: tuple[str, ...], message: str, filled: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", filled)
     assert cli.main(["events", NAME, *flags]) == cli.WRONG_USE
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_follow_shows_what_comes(

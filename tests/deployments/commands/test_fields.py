@@ -42,9 +42,9 @@ def test_fields_may_come_before_the_first_source(capsys: pytest.CaptureFixture[s
 
 def test_wrong_names_are_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["fields", "add", "a b", "\x1b[2J"]) == cli.WRONG_USE
-    told = capsys.readouterr().err
-    assert told.startswith('onepassword-source: 2 fields are invalid:\n  "a b" cannot be added:')
-    assert "\x1b" not in told
+    errors = capsys.readouterr().err
+    assert errors.startswith('onepassword-source: 2 fields are invalid:\n  "a b" cannot be added:')
+    assert "\x1b" not in errors
     assert cli.main(["fields", "disable", "_siemForward"]) == cli.WRONG_USE
     assert "is built in and cannot be disabled. Nothing was changed" in capsys.readouterr().err
 

@@ -230,12 +230,12 @@ def test_it_needs_no_prefect(store: Engine) -> None:
     code = (
         "import sys; from deployments import cli; cli.main(['health']); cli.main(['status', '--format', 'prometheus'])"
     )
-    asked = f"{code}; print({{'prefect', 'sqlmodel', 'alembic'}} & set(sys.modules))"
-    assert subprocess.check_output([sys.executable, "-c", asked], text=True).splitlines()[-1] == "set()"
+    script = f"{code}; print({{'prefect', 'sqlmodel', 'alembic'}} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", script], text=True).splitlines()[-1] == "set()"
 
 
 class Away:
-    """The store cannot be reached: its file is elsewhere, or its server takes nobody."""
+    """The store cannot be reached: its file is elsewhere, or its server accepts no connection."""
 
     def __init__(self, engine: Engine, url: str) -> None:
         self._engine, self._path = engine, sqlite_path(url)

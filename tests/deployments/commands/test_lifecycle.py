@@ -131,16 +131,16 @@ def fill(source: str) -> None:
 
 
 def fail(source: str) -> None:
-    """What a run leaves whose token was refused."""
+    """What a run leaves whose token was rejected."""
     engine = source_status.open_store()
-    (known,) = source_status.sources(engine, source)
-    ((fingerprint,),) = rows(f"SELECT fingerprint FROM sources WHERE id = '{known.id}'")
+    (status,) = source_status.sources(engine, source)
+    ((fingerprint,),) = rows(f"SELECT fingerprint FROM sources WHERE id = '{status.id}'")
     error = TokenError("The Events API refuses the token.", code="401")
-    for view in streams.of_source(engine, known.id, tuple(Api)):
+    for view in streams.of_source(engine, status.id, tuple(Api)):
         claim = streams.acquire(engine, view, "failing")
         assert claim
         streams.stop(engine, claim, error, fingerprint)
-    sources.save_state(engine, known.id, error.name, str(error), "failing")
+    sources.save_state(engine, status.id, error.name, str(error), "failing")
     engine.dispose()
     assert in_error(source)
 
@@ -167,7 +167,7 @@ def test_a_changed_file_clears_the_error_and_an_unchanged_one_does_nothing(
     assert (in_error(source), actions()) == (False, ["apply"])
 
 
-def test_another_account_is_refused_without_new_account(call: CommandCalls, source: str, api: SandboxProcess) -> None:
+def test_another_account_is_an_error_without_new_account(call: CommandCalls, source: str, api: SandboxProcess) -> None:
     sources.save_introspection(source_status.open_store(), only_id(), frozenset(SCOPES), "THISACCOUNT")
     other = api.issue_token(account="OTHERACCOUNT")
     apply(call, source, api, code=cli.IN_ERROR, api_token=other)
@@ -221,7 +221,7 @@ def test_all_problems_of_a_token_are_reported_at_once(
     assert "token" not in actions()
 
 
-def test_a_refused_token_does_not_replace_the_old_one(
+def test_a_rejected_token_does_not_replace_the_old_one(
     call: CommandCalls, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = api.issue_token()
@@ -365,10 +365,10 @@ def test_a_run_that_begins_during_a_rename_reads_the_block_that_is_there(
     from flows.collect import collect
 
     engine = source_status.open_store()
-    known = store.find(engine, source)
-    assert known
-    store.rename(engine, known, "half renamed", paused=False)  # and the block has the old name still
-    assert "30 new" in collect(source, known.id, return_state=True).message
+    status = store.find(engine, source)
+    assert status
+    store.rename(engine, status, "half renamed", paused=False)  # and the block has the old name still
+    assert "30 new" in collect(source, status.id, return_state=True).message
 
 
 def test_what_is_due_gets_one_run(call: CommandCalls, source: str, api: SandboxProcess) -> None:
@@ -399,7 +399,7 @@ def test_what_a_person_set_on_the_deployment_goes_with_the_name(call: CommandCal
     assert call.json("list")[0]["health"] == "stopped"
 
 
-def test_an_existing_or_empty_name_is_refused(call: CommandCalls, source: str, api: SandboxProcess) -> None:
+def test_an_existing_or_empty_name_is_an_error(call: CommandCalls, source: str, api: SandboxProcess) -> None:
     apply(call, "taken", api)
     assert "There is already a source named 'taken'." in call("rename", source, "taken", code=cli.WRONG_USE)
     call("delete", "taken")

@@ -28,9 +28,9 @@ OLD, RECENT = 5, 3
 @pytest.fixture(autouse=True)
 def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A store with old events in each API, of which one was not sent yet, and old events that came lately."""
-    made = f"sqlite:///{tmp_path / 'events.db'}"
-    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", made)
-    engine = open_engine(made)
+    store_url = f"sqlite:///{tmp_path / 'events.db'}"
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", store_url)
+    engine = open_engine(store_url)
     schema.upgrade(engine)
     sources.save(engine, SOURCE)
     now_ns = time.time_ns()
@@ -46,10 +46,10 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
             {"sent": OLD - 1},
         )
     engine.dispose()
-    return made
+    return store_url
 
 
-def left(url: str) -> int:
+def stored_count(url: str) -> int:
     engine = source_status.open_store(url)
     with engine.connect() as connection:
         found = int(connection.execute(text("SELECT count(*) FROM events")).scalar_one())
@@ -70,16 +70,16 @@ def test_dry_run_shows_what_would_go_and_why_the_rest_stays(url: str, capsys: py
     assert lines[4][:3] + lines[4][5:] == ["audit", "8", "5", "3", "received", "lately"]
     assert shown.err == "Nothing was removed (--dry-run).\n"
     assert not [line for line in shown.out.splitlines() if len(line) > 80]
-    assert left(url) == ALL
+    assert stored_count(url) == ALL
 
 
 def test_yes_removes_and_json_reports_it(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["prune", "1Pass", "--older-than", "400d", "--yes", "--json"]) == cli.DONE
-    told = json.loads(capsys.readouterr().out)
-    assert [one["removed"] for one in told["apis"]] == [4, 5, 5]
-    assert [one["to_go"] for one in told["apis"]] == [4, 5, 5]
-    assert told["dry_run"] is False
-    assert left(url) == ALL - GOING
+    document = json.loads(capsys.readouterr().out)
+    assert [one["removed"] for one in document["apis"]] == [4, 5, 5]
+    assert [one["to_go"] for one in document["apis"]] == [4, 5, 5]
+    assert document["dry_run"] is False
+    assert stored_count(url) == ALL - GOING
     assert cli.main(["prune", "--older-than", "400d", "--yes"]) == cli.DONE
     assert capsys.readouterr().out.endswith("There is nothing to remove.\n")
 
@@ -87,7 +87,7 @@ def test_yes_removes_and_json_reports_it(url: str, capsys: pytest.CaptureFixture
 def test_without_a_terminal_it_wants_yes(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["prune", "--older-than", "400d"]) == cli.WRONG_USE
     assert "14 events would be removed permanently, which needs a confirmation." in capsys.readouterr().err
-    assert left(url) == ALL
+    assert stored_count(url) == ALL
 
 
 @pytest.mark.parametrize(("answer", "code", "stay"), [("n\n", cli.INTERRUPTED, ALL), ("y\n", cli.DONE, ALL - GOING)])
@@ -96,11 +96,11 @@ def test_on_a_terminal_it_needs_a_confirmation(url: str, answer: str, code: int,
         [*COMMAND, "prune", "--older-than", "400d"], [("permanently? [y/N]:", answer)], os.environ
     )
     assert ended == code, shown
-    assert left(url) == stay
+    assert stored_count(url) == stay
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         ([], "--older-than is missing"),
         (["--older-than", "120d"], "is less than 121 days: 1Password keeps its events for 120"),
@@ -111,10 +111,10 @@ def test_on_a_terminal_it_needs_a_confirmation(url: str, answer: str, code: int,
         (["--older-than", "400d", "--no-schedule"], "--no-schedule takes no other options"),
     ],
 )
-def test_wrong_use_is_explained(url: str, flags: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_use_is_explained(url: str, flags: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["prune", *flags]) == cli.WRONG_USE
-    assert said in capsys.readouterr().err
-    assert left(url) == ALL
+    assert message in capsys.readouterr().err
+    assert stored_count(url) == ALL
 
 
 def deployments() -> dict[str, Any]:
@@ -131,18 +131,18 @@ def test_a_schedule_is_made_changed_and_ended(url: str, capsys: pytest.CaptureFi
     assert capsys.readouterr().out == "There was no such schedule.\n"
     assert cli.main(["prune", "--older-than", "400d", "--schedule", "daily"]) == cli.DONE
     assert cli.main(["prune", "1Pass", "--older-than", "150d", "--schedule", "weekly"]) == cli.DONE
-    made = deployments()
+    created = deployments()
     one = f"source {SOURCE.id}"
-    assert set(made) == {"all sources", one}
-    assert made["all sources"].parameters == {"older_than": "400d", "source": None}
-    assert made[one].parameters == {"older_than": "150d", "source": SOURCE.id}
-    (schedule,) = made[one].schedules
+    assert set(created) == {"all sources", one}
+    assert created["all sources"].parameters == {"older_than": "400d", "source": None}
+    assert created[one].parameters == {"older_than": "150d", "source": SOURCE.id}
+    (schedule,) = created[one].schedules
     assert (schedule.schedule.cron, schedule.schedule.timezone, schedule.active) == ("17 3 * * 0", "UTC", True)
     assert cli.main(["prune", "--older-than", "500d", "--schedule", "monthly"]) == cli.DONE
     changed = deployments()["all sources"]
-    assert (changed.id, changed.parameters["older_than"]) == (made["all sources"].id, "500d")
+    assert (changed.id, changed.parameters["older_than"]) == (created["all sources"].id, "500d")
     assert [one.schedule.cron for one in changed.schedules] == [prune_deployment.SCHEDULES["monthly"]]
     assert cli.main(["prune", "--no-schedule"]) == cli.DONE
     assert cli.main(["prune", "1Pass", "--no-schedule"]) == cli.DONE
     assert deployments() == {}
-    assert left(url) == ALL
+    assert stored_count(url) == ALL

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--last", "soon"], "The last 'soon' is no duration of a minute or more."),
         (["--api", "everything"], "--api takes sign-in, itemUsage, audit, not everything."),
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     ],
 )
 def test_contradicting_options_are_all_reported(
-    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert cli.main(["reconcile", "1Pass", *arguments]) == cli.WRONG_USE
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.prefect
@@ -45,10 +45,10 @@ def test_it_finds_and_reports_missed_events(
         source.save()
         sandbox.fault("omitted", api="auditevents", count=2, times=1)
         assert "88 new events" in call("collect", source.name)
-        said = call("reconcile", source.name, "--last", "2d")
-        assert said.startswith("Reconciled: ")
-        assert "90 events compared: 2 were not there, 0 have changed; 0 put in quarantine." in said
-        assert said.endswith("The next complete collection shows whether they were late or missed.\n")
+        message = call("reconcile", source.name, "--last", "2d")
+        assert message.startswith("Reconciled: ")
+        assert "90 events compared: 2 were not there, 0 have changed; 0 put in quarantine." in message
+        assert message.endswith("The next complete collection shows whether they were late or missed.\n")
         again = json.loads(call("reconcile", source.name, "--last", "2d", "--api", "audit", "--json"))
     assert {name: again[name] for name in ("state", "in_error", "read", "new", "changed")} == {
         "state": "Reconciled",

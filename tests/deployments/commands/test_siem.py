@@ -51,7 +51,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def source(name: str, call: CommandCalls, api: SandboxProcess) -> str:
-    """A source that has events; they are meant for a SIEM."""
+    """A source that has events, with forwarding enabled."""
     apply_source(call, name, api)
     siem_store.commit(os.environ["ONEPASSWORD_SOURCE_DATABASE_URL"], name, EVENTS)
     return name
@@ -121,21 +121,21 @@ def test_the_same_file_again_changes_nothing(call: CommandCalls, source: str, sp
     assert call.json("apply", "siem.json")[0]["change"] == "updated"
 
 
-def test_all_faults_of_a_file_come_at_once_and_nothing_is_stored(
+def test_all_problems_of_a_file_come_at_once_and_nothing_is_stored(
     call: CommandCalls, source: str, splunk: Receiver
 ) -> None:
     found = document("", splunk, source, indx="main", url="ftp://splunk", rules=[{"drp": {}}])
     found["siem"]["typ"] = "splunk"
     write_document("siem.json", found)
-    said = call("apply", "siem.json", code=cli.WRONG_USE)
+    message = call("apply", "siem.json", code=cli.WRONG_USE)
     for path in ("$.siem.name", "$.siem.typ", "$.siem.config.indx", "$.siem.config.url", "$.siem.config.rules"):
-        assert path in said, said
+        assert path in message, message
     assert call.json("siem", "list") == []
-    assert TOKEN not in said
+    assert TOKEN not in message
 
 
 @pytest.mark.parametrize(
-    ("document", "said"),
+    ("document", "message"),
     [
         ({"siem": []}, "$.siem: it is a list"),
         ({"siems": []}, "$.siems: it is not a list of SIEMs"),
@@ -145,12 +145,12 @@ def test_all_faults_of_a_file_come_at_once_and_nothing_is_stored(
         ({"siem": {"name": "a", "type": "splunk", "sources": ["x"], "config": {"url": 5}}}, "$.siem.config.url"),
     ],
 )
-def test_a_wrong_file_is_reported_with_the_place(call: CommandCalls, document: object, said: str) -> None:
+def test_a_wrong_file_is_reported_with_the_place(call: CommandCalls, document: object, message: str) -> None:
     write_document("siem.json", document)
-    assert said in call("apply", "siem.json", code=cli.WRONG_USE)
+    assert message in call("apply", "siem.json", code=cli.WRONG_USE)
 
 
-def test_an_unknown_source_is_refused(call: CommandCalls, splunk: Receiver, source: str) -> None:
+def test_an_unknown_source_is_an_error(call: CommandCalls, splunk: Receiver, source: str) -> None:
     write_document("siem.json", document("soc", splunk, "nobody"))
     assert "There is no source named 'nobody'." in call("apply", "siem.json", code=cli.WRONG_USE)
 
@@ -178,8 +178,8 @@ def test_a_secret_that_nothing_gave_is_named(call: CommandCalls, source: str, sp
 
 def test_a_siem_is_added_by_options(call: CommandCalls, source: str, splunk: Receiver) -> None:
     token = ("--set", 'token={"env": "SPLUNK_TOKEN_OF_TEST"}')
-    wanted = ("--set", f"url={splunk.url}", *token, "--set", 'indexes={"audit": "strict"}')
-    out = call("siem", "add", "opts", "--type", "splunk", "--source", source, *wanted)
+    options = ("--set", f"url={splunk.url}", *token, "--set", 'indexes={"audit": "strict"}')
+    out = call("siem", "add", "opts", "--type", "splunk", "--source", source, *options)
     assert out.splitlines() == ["opts: created (splunk).", f"  {source} to opts: created."]
     assert status(call, "opts")["config"]["indexes"] == {"audit": "strict"}
     assert "opts" in call("siem", "list")
@@ -198,11 +198,11 @@ def test_a_block_made_in_the_ui_is_taken_by_its_name(call: CommandCalls, source:
 
 
 def test_a_secret_is_not_taken_from_the_command_line(call: CommandCalls, source: str, splunk: Receiver) -> None:
-    wanted = ("--type", "splunk", "--source", source, "--set", f"url={splunk.url}")
-    said = call("siem", "add", "shown", *wanted, "--set", f"token={TOKEN}", code=cli.WRONG_USE)
-    assert "token is a secret" in said
-    assert TOKEN not in said
-    assert "There is no token" in call("siem", "add", "shown", *wanted, "--set", "token=", code=cli.WRONG_USE)
+    options = ("--type", "splunk", "--source", source, "--set", f"url={splunk.url}")
+    message = call("siem", "add", "shown", *options, "--set", f"token={TOKEN}", code=cli.WRONG_USE)
+    assert "token is a secret" in message
+    assert TOKEN not in message
+    assert "There is no token" in call("siem", "add", "shown", *options, "--set", "token=", code=cli.WRONG_USE)
 
 
 def test_nothing_of_a_file_is_stored_if_its_last_siem_cannot_be(
@@ -217,8 +217,8 @@ def test_nothing_of_a_file_is_stored_if_its_last_siem_cannot_be(
 
 def test_from_a_time_is_for_what_is_new(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply(call, splunk, source)
-    wanted = ("--set", f"url={splunk.url}", "--set", 'token={"env": "SPLUNK_TOKEN_OF_TEST"}', "--from", "0h")
-    call("siem", "add", siem, "--type", "splunk", "--source", source, *wanted)
+    options = ("--set", f"url={splunk.url}", "--set", 'token={"env": "SPLUNK_TOKEN_OF_TEST"}', "--from", "0h")
+    call("siem", "add", siem, "--type", "splunk", "--source", source, *options)
     assert "siem replay" in call.err
     assert [one["waiting"] for one in status(call, siem)["apis"]] == [EVENTS] * 3
 
@@ -234,16 +234,16 @@ def test_a_block_that_cannot_be_used_is_an_error_that_people_see_until_it_is_men
     block.save(block_name(siem), overwrite=True)
     assert call.json("siem", "run", siem, code=cli.IN_ERROR)[0]["state"] == "ThirdPartyConfigError"
     assert status(call, siem, code=cli.IN_ERROR)["state"] == "ThirdPartyConfigError"
-    (told,) = [one for one in call.json("health", source) if one["details"]["trackerId"] == f"forward/{siem}"]
-    assert told["severityLevel"] == "Error"
+    (event,) = [one for one in call.json("health", source) if one["details"]["trackerId"] == f"forward/{siem}"]
+    assert event["severityLevel"] == "Error"
     call("apply", "siem.json")
     assert call.json("siem", "run", siem)[0]["state"] == "Forwarded"
     assert status(call, siem)["state"] == "ok"
 
 
 def test_an_added_siem_may_leave_out_the_past(call: CommandCalls, source: str, splunk: Receiver) -> None:
-    wanted = ("--set", f"url={splunk.url}", "--set", 'token={"env": "SPLUNK_TOKEN_OF_TEST"}')
-    call("siem", "add", "late", "--type", "splunk", "--source", source, *wanted, "--from", "0h")
+    options = ("--set", f"url={splunk.url}", "--set", 'token={"env": "SPLUNK_TOKEN_OF_TEST"}')
+    call("siem", "add", "late", "--type", "splunk", "--source", source, *options, "--from", "0h")
     assert [one["waiting"] for one in status(call, "late")["apis"]] == [0, 0, 0]
 
 
@@ -274,6 +274,7 @@ def test_the_records_are_shown_with_the_rule_that_filters_one(
     records = [json.loads(one["record"]) for one in found["events"] if "record" in one]
     assert len(records) == 4
     assert not any("location" in record["event"] for record in records)
+    assert {tuple(one["redacted"]) for one in found["events"] if "record" in one} == {("location",), ()}
     assert "filtered: " in call("siem", "test", siem, "--offline")
 
 
@@ -314,9 +315,9 @@ def test_an_invalid_token_stops_the_pair_until_it_is_mended(call: CommandCalls, 
     siem = apply(call, splunk, source, token="another-token-than-splunk-has")
     done = call.json("siem", "run", siem, code=cli.IN_ERROR)[0]
     assert done["state"] == "ThirdPartyConfigError"
-    asked = splunk.request_count
+    requests_before = splunk.request_count
     assert call.json("siem", "run", siem, code=cli.IN_ERROR)[0]["state"] == "ThirdPartyConfigError"
-    assert splunk.request_count == asked  # nothing is sent while nothing has changed
+    assert splunk.request_count == requests_before  # nothing is sent while nothing has changed
     found = status(call, siem, code=cli.IN_ERROR)
     assert found["state"] == "ThirdPartyConfigError"
     assert "another-token" not in json.dumps(found)
@@ -447,9 +448,9 @@ def test_sent_events_are_not_sent_again_without_a_confirmation(
 ) -> None:
     siem = apply(call, splunk, source)
     call("siem", "run", siem)
-    said = call("siem", "replay", siem, "--from", "1h", code=cli.WRONG_USE)
-    assert f"90 events were sent to {siem} already, and would be sent again. Nothing was done." in said
-    assert "--yes" in said
+    message = call("siem", "replay", siem, "--from", "1h", code=cli.WRONG_USE)
+    assert f"90 events were sent to {siem} already, and would be sent again. Nothing was done." in message
+    assert "--yes" in message
     call("siem", "run", siem)
     assert set(splunk.arrivals.counts().values()) == {1}
     (again,) = call.json("siem", "replay", siem, "--from", "1h", "--yes")

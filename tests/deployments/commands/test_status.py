@@ -68,9 +68,9 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def audit(store: Engine) -> StreamClaim:
-    taken = streams.acquire(store, streams.of_source(store, SOURCE.id, (Api.AUDIT,))[0], "run-1")
-    assert taken
-    return taken
+    claim = streams.acquire(store, streams.of_source(store, SOURCE.id, (Api.AUDIT,))[0], "run-1")
+    assert claim
+    return claim
 
 
 def status(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = cli.DONE) -> str:
@@ -244,7 +244,7 @@ def test_a_retried_api_shows_when_it_is_tried_next(
 def test_a_retried_siem_shows_which_attempt_is_next_and_when(
     store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pair = Pair.made(store)
+    pair = Pair.create(store)
     for api, seconds in ((Api.AUDIT, 60), (Api.SIGN_IN, 90)):
         claim = pair.claim(api)
         positions.record_failure(store, claim, ThirdPartyGenericError("The SIEM answered 503.", code="503"))
@@ -257,8 +257,8 @@ def test_a_retried_siem_shows_which_attempt_is_next_and_when(
     assert "  sign-in: failing since 14:13:20, attempt 1 failed at 14:13:20, attempt 2 by 14:14:50, gives up" in shown
     assert cli.main(["siem", "status", "--json"]) == cli.DONE
     found = json.loads(capsys.readouterr().out)[0]["apis"]
-    asked = ("api", "failed_attempts", "last_attempt", "next_attempt")
-    assert [tuple(one[name] for name in asked) for one in found] == [
+    keys = ("api", "failed_attempts", "last_attempt", "next_attempt")
+    assert [tuple(one[name] for name in keys) for one in found] == [
         ("sign-in", 1, "2026-09-21T14:13:20Z", "2026-09-21T14:14:50Z"),
         ("itemUsage", 0, None, None),
         ("audit", 1, "2026-09-21T14:13:20Z", "2026-09-21T14:14:20Z"),
@@ -406,7 +406,7 @@ def test_quarantine_is_named(store: Engine, capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (
             ["--format", "promethus"],
@@ -415,9 +415,9 @@ def test_quarantine_is_named(store: Engine, capsys: pytest.CaptureFixture[str]) 
         (["--format", "table", "--json"], "--json means --format json, which contradicts --format table."),
     ],
 )
-def test_a_wrong_format(store: Engine, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_format(store: Engine, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["status", *arguments]) == cli.WRONG_USE
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_json_has_two_names(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
@@ -463,8 +463,8 @@ def test_an_error_that_follows_another_is_shown(
 def test_an_error_of_the_whole_source_has_its_time(
     store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refused = Condition("error", "FirstPartyGenericError", ERROR, "The database is full.")
-    store_health.update_conditions(store, SOURCE.id, [refused], [])
+    condition = Condition("error", "FirstPartyGenericError", ERROR, "The database is full.")
+    store_health.update_conditions(store, SOURCE.id, [condition], [])
     moving.advance(60 * MINUTE)
     sources.save_state(store, SOURCE.id, "FirstPartyGenericError", "The database is full.", "run-1")
     shown = status(capsys, code=cli.IN_ERROR)
@@ -475,8 +475,8 @@ def test_a_backfill_shows_until_it_is_finished(
     store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     start_ns = START_NS - START_NS % DAY_NS - 4 * DAY_NS
-    wanted = JobRequest(BACKFILL, SOURCE.id, (Api.AUDIT,), start_ns, start_ns + 4 * DAY_NS)
-    job = jobs.start(store, wanted, DAY_NS)
+    request = JobRequest(BACKFILL, SOURCE.id, (Api.AUDIT,), start_ns, start_ns + 4 * DAY_NS)
+    job = jobs.start(store, request, DAY_NS)
     line = "  Backfill of 2026-09-17 00:00Z to 2026-09-21 00:00Z: {}"
     goes_on = ". Continue it with: onepassword-source backfill 1Pass --resume"
     assert line.format(f"0% done{goes_on}") in status(capsys).splitlines()
@@ -485,11 +485,11 @@ def test_a_backfill_shows_until_it_is_finished(
         page = Page("c", has_more=False, events=[], invalid_items=[])
         windows.commit_page(store, claim, page, after=None, api_version="v2", last=True)
         if claim.start_ns == start_ns:
-            told = json.loads(status(capsys, "--json"))[0]["backfills"]
+            backfills = json.loads(status(capsys, "--json"))[0]["backfills"]
             span = {"start": "2026-09-17T00:00:00Z", "end": "2026-09-21T00:00:00Z"}
-            assert told == [{"job": job.id, **span, "done": 0.25, "running": False}]
+            assert backfills == [{"job": job.id, **span, "done": 0.25, "running": False}]
             assert line.format(f"25% done{goes_on}") in status(capsys).splitlines()
-    jobs.start(store, replace(wanted, kind=RECONCILE), DAY_NS)
+    jobs.start(store, replace(request, kind=RECONCILE), DAY_NS)
     assert "Backfill" not in status(capsys), "a reconcile is none"
 
 

@@ -78,9 +78,9 @@ def test_json_for_scripts(verify: Any, filled: Filled) -> None:
         (api, 6, None) for api in Api
     ]
     filled.change(CHANGE)
-    told = json.loads(verify("--json", "--api", "audit", code=cli.IN_ERROR))
-    assert (told["sound"], [one["damaged"] for one in told["apis"]]) == (False, [1])
-    first = told["apis"][0]["first_damaged"]
+    document = json.loads(verify("--json", "--api", "audit", code=cli.IN_ERROR))
+    assert (document["sound"], [one["damaged"] for one in document["apis"]]) == (False, [1])
+    first = document["apis"][0]["first_damaged"]
     assert (first["link"], first["kind"], first["first_id"]) == (3, "changed", filled.ids(3)[0])
     assert first["committed"].endswith("Z")
 
@@ -105,9 +105,9 @@ def test_saved_checkpoints_are_checked_one_by_one(verify: Any, filled: Filled, t
     assert "link 8 (shorter).\n" in shown
     assert "The store does not have this link; the newest there is 7." in shown
     assert "The store matches 8 of 9 checkpoints." in shown
-    told = json.loads(verify("--checkpoints", str(file), "--json", code=cli.IN_ERROR))
-    assert (told["sound"], [one["damaged"] for one in told["apis"]]) == (False, [0, 0, 0])
-    assert [one["verdict"] for one in told["checkpoints"] if one["api"] == "audit"] == ["leads", "leads", "shorter"]
+    document = json.loads(verify("--checkpoints", str(file), "--json", code=cli.IN_ERROR))
+    assert (document["sound"], [one["damaged"] for one in document["apis"]]) == (False, [0, 0, 0])
+    assert [one["verdict"] for one in document["checkpoints"] if one["api"] == "audit"] == ["leads", "leads", "shorter"]
 
 
 def test_checkpoints_come_through_a_pipe_too(verify: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +126,7 @@ def test_many_checkpoints_that_do_not_match_do_not_fill_the_screen(verify: Any, 
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (
             ["--checkpoints", "gone"],
@@ -141,8 +141,8 @@ def test_many_checkpoints_that_do_not_match_do_not_fill_the_screen(verify: Any, 
         (["--api", "logins"], "--api takes sign-in, itemUsage, audit for this source, not 'logins'."),
     ],
 )
-def test_wrong_use_is_explained(verify: Any, flags: list[str], said: str) -> None:
-    assert said in verify(*flags, code=cli.WRONG_USE)
+def test_wrong_use_is_explained(verify: Any, flags: list[str], message: str) -> None:
+    assert message in verify(*flags, code=cli.WRONG_USE)
 
 
 def test_a_checkpoint_without_the_chosen_api_proves_nothing(verify: Any) -> None:

@@ -113,7 +113,7 @@ def test_the_setting_goes_from_the_environment() -> None:
 @pytest.mark.parametrize(
     "url", ["hc.example/secret", "ftp://hc.example/secret", "https:///secret", "https://[x/secret"]
 )
-def test_what_is_no_url_is_refused_without_a_word_of_it(url: str) -> None:
+def test_what_is_no_url_is_an_error_without_a_word_of_it(url: str) -> None:
     with pytest.raises(ThirdPartyConfigError) as raised:
         DeadMansSwitch.from_environment({"ONEPASSWORD_SOURCE_HEARTBEAT_URL": url})
     assert "secret" not in str(raised.value)

@@ -84,11 +84,11 @@ class Warm:
 
     def fork(self, **env: str) -> tuple[forked_runs.ForkedRun, Path]:
         self._count += 1
-        seen = self.directory / f"seen-{self._count}"
-        full = {"PATH": os.environ["PATH"], "SEEN": str(seen), **env}
+        environment_file = self.directory / f"seen-{self._count}"
+        full = {"PATH": os.environ["PATH"], "SEEN": str(environment_file), **env}
         run = self.wait_for(self.runs.fork(str(self._count), full, self.directory))
-        wait_until(lambda: seen.exists() and seen.read_text().endswith("}"))
-        return run, seen
+        wait_until(lambda: environment_file.exists() and environment_file.read_text().endswith("}"))
+        return run, environment_file
 
     @property
     def fork_server(self) -> psutil.Process:
@@ -103,9 +103,9 @@ class Warm:
 
 @pytest.fixture
 def warm(tmp_path: Path, stand_in: None) -> Iterator[Warm]:
-    made = Warm(tmp_path)
-    yield made
-    made.close()
+    started = Warm(tmp_path)
+    yield started
+    started.close()
 
 
 def test_several_runs_at_once_are_the_first_of_a_template(warm: Warm) -> None:
@@ -114,21 +114,23 @@ def test_several_runs_at_once_are_the_first_of_a_template(warm: Warm) -> None:
         return await asyncio.gather(*(warm.runs.fork(f"run {n}", env, warm.directory) for n in range(4)))
 
     runs = warm.wait_for(fork_all())
-    gc.collect()  # of what nobody holds, nothing closes the socket
+    gc.collect()  # nothing closes the socket of an object without references
     assert [warm.wait_for(run.wait()) for run in runs] == [0] * 4
 
 
 def test_a_run_has_all_imports_and_its_own_environment_and_directory(warm: Warm) -> None:
-    run, seen = warm.fork(PREFECT_API_URL="http://127.0.0.1:1/api", TOKEN="of the run")
+    run, environment_file = warm.fork(PREFECT_API_URL="http://127.0.0.1:1/api", TOKEN="of the run")
     assert warm.wait_for(run.wait()) == 0
-    told = json.loads(seen.read_text())
-    assert told["pid"] == run.pid
-    assert (told["prefect"], told["flows"]) == (True, True)
-    assert told["url"] == "http://127.0.0.1:1/api", "Prefect's settings are those of the run"
-    assert told["cwd"] == str(warm.directory)
-    assert told["environ"]["TOKEN"] == "of the run"
-    assert told["threads"] == 1
-    assert [name for name in told["files"] if name.startswith("socket:")] == [], "the worker's socket is not the run's"
+    observed = json.loads(environment_file.read_text())
+    assert observed["pid"] == run.pid
+    assert (observed["prefect"], observed["flows"]) == (True, True)
+    assert observed["url"] == "http://127.0.0.1:1/api", "Prefect's settings are those of the run"
+    assert observed["cwd"] == str(warm.directory)
+    assert observed["environ"]["TOKEN"] == "of the run"
+    assert observed["threads"] == 1
+    assert [name for name in observed["files"] if name.startswith("socket:")] == [], (
+        "the worker's socket is not the run's"
+    )
 
 
 def test_the_template_holds_no_thread_socket_or_secret(warm: Warm) -> None:

@@ -1,4 +1,4 @@
-"""Who gets through the guard: by the Host and the Origin of a request, and by what a browser tells of it."""
+"""Who gets through the guard: by the Host and the Origin of a request, and by what a browser reports of it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_our_own_names_are_served(host: str) -> None:
     "host",
     ["evil.example", "evil.example:4200", "127.0.0.1.evil.example", "127.0.0.2", "example.com", "", "a b"],
 )
-def test_another_name_is_refused(host: str) -> None:
+def test_another_name_is_rejected(host: str) -> None:
     assert status(("Host", host)) == 400
 
 
@@ -68,7 +68,7 @@ def test_our_own_pages_are_served(origin: str) -> None:
         f"{UI}/",
     ],
 )
-def test_another_page_is_refused(origin: str) -> None:
+def test_another_page_is_rejected(origin: str) -> None:
     assert status(("Origin", origin)) == 403
 
 
@@ -89,12 +89,14 @@ def test_a_second_origin_does_not_hide_behind_the_first() -> None:
         ("unheard-of", "cors", "empty", 403),
     ],
 )
-def test_what_a_browser_tells_decides_where_it_sends_no_origin(site: str, mode: str, dest: str, expected: int) -> None:
+def test_what_a_browser_reports_decides_where_it_sends_no_origin(
+    site: str, mode: str, dest: str, expected: int
+) -> None:
     assert status(("Sec-Fetch-Site", site), ("Sec-Fetch-Mode", mode), ("Sec-Fetch-Dest", dest)) == expected
 
 
 @pytest.mark.parametrize(("header", "value"), [("host", "evil.example"), ("origin", "https://evil.example")])
-def test_a_websocket_is_refused_before_it_opens(header: str, value: str) -> None:
+def test_a_websocket_is_rejected_before_it_opens(header: str, value: str) -> None:
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -113,20 +115,20 @@ def test_a_websocket_is_refused_before_it_opens(header: str, value: str) -> None
 
 
 def test_what_is_no_request_passes() -> None:
-    seen: list[str] = []
+    paths: list[str] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append(scope["type"])
+        paths.append(scope["type"])
 
     asyncio.run(guard_app(app, ORIGINS)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
-    assert seen == ["lifespan"]
+    assert paths == ["lifespan"]
 
 
 def test_the_listen_address_is_loopback_by_default() -> None:
     assert LOOPBACK_ONLY.origins == (UI, "http://localhost:4200")
 
 
-def test_a_wider_door_is_known_by_its_own_names_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wider_address_answers_to_its_own_names_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "Box")
     assert ListenAddress("192.0.2.7").origins == ("http://192.0.2.7:4200",)
     assert ListenAddress("2001:db8::7").origin == "http://[2001:db8::7]:4200"
@@ -135,7 +137,7 @@ def test_a_wider_door_is_known_by_its_own_names_alone(monkeypatch: pytest.Monkey
     assert anywhere.origins == (UI, "http://localhost:4200", "http://[::1]:4200", "http://box:4200")
 
 
-def test_a_proxy_in_front_is_known_too() -> None:
+def test_a_proxy_in_front_is_accepted_too() -> None:
     assert (
         parse_listen_address("127.0.0.1", "https://Prefect.example.com/").origins[-1] == "https://prefect.example.com"
     )
@@ -146,6 +148,6 @@ def test_a_proxy_in_front_is_known_too() -> None:
     ["http://prefect.example.com", "prefect.example.com", "https://", "https://a.example/prefect", "https://a.example?x",
      "https://me:pw@a.example", "https://a.example:port"],
 )  # fmt: skip
-def test_a_public_url_that_is_none_is_refused(url: str) -> None:
+def test_a_public_url_that_is_none_is_an_error(url: str) -> None:
     with pytest.raises(ThirdPartyConfigError, match="Give the address of the TLS proxy"):
         parse_listen_address("127.0.0.1", url)

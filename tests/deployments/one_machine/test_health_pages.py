@@ -202,7 +202,7 @@ def test_the_names_of_up_decide_whether_metrics_need_a_password(origins: list[st
 
 
 def test_what_is_written_can_be_read(file: Path) -> None:
-    told = UpHealth(5.5, healthy=False, troubles=(TROUBLE,), started=1.5, server_restarts=3, worker_restarts=4)
-    up_health.write(file, told)
-    assert up_health.read(file) == told
+    health = UpHealth(5.5, healthy=False, troubles=(TROUBLE,), started=1.5, server_restarts=3, worker_restarts=4)
+    up_health.write(file, health)
+    assert up_health.read(file) == health
     assert json.loads(file.read_bytes())["troubles"][0]["what"] == "runs"

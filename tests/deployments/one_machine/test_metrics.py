@@ -130,7 +130,7 @@ def test_errors_and_conditions(engine: Engine, claim: StreamClaim, moving: Movin
     assert found.value("condition_since_timestamp_seconds", **expires) == START + 60
 
 
-def test_a_source_whose_runs_do_not_begin_has_the_condition_though_nobody_wrote_it(
+def test_a_source_whose_runs_do_not_begin_has_the_condition_although_no_run_wrote_it(
     engine: Engine, claim: StreamClaim, moving: MovingClock, scrape: Scrape
 ) -> None:
     streams.record_drain(engine, claim, clock.now_ns())
@@ -158,7 +158,7 @@ def test_a_store_without_sources_has_the_build_alone(engine: Engine, scrape: Scr
 
 
 def test_how_far_each_siem_is(engine: Engine, scrape: Scrape) -> None:
-    pair = Pair.made(engine)
+    pair = Pair.create(engine)
     pair.filled.commit(Api.AUDIT, 4)
     pair.forward(FakeSender(), Api.AUDIT)
     pair.filled.commit(Api.AUDIT, 2)

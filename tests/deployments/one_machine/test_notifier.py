@@ -56,7 +56,7 @@ def test_a_message_reaches_a_webhook_while_no_prefect_server_runs(monkeypatch: p
     assert received == [Received(f"/{SECRET}", {"subject": MESSAGE.subject, "body": MESSAGE.body})]
 
 
-def test_a_message_that_is_refused_is_an_error_without_the_address() -> None:
+def test_a_message_that_is_rejected_is_an_error_without_the_address() -> None:
     with webhook_receiver(500) as (url, _), pytest.raises(NotificationNotSentError) as raised:
         send_by_child(document(url), MESSAGE)
     assert str(raised.value) == "HTTPStatusError"
@@ -77,7 +77,7 @@ def test_a_receiver_that_hangs_is_left_in_time_and_no_process_stays(monkeypatch:
 
 
 def test_the_secrets_of_up_are_not_in_the_environment_of_the_child() -> None:
-    told = {
+    environment = {
         "PREFECT_API_AUTH_STRING": "x",
         "PREFECT_SERVER_ENCRYPTION_KEY": "x",
         "PREFECT_API_URL": "x",
@@ -87,7 +87,7 @@ def test_the_secrets_of_up_are_not_in_the_environment_of_the_child() -> None:
         "PATH": "kept",
         "HTTPS_PROXY": "kept",
     }
-    found = child_environment(told)
+    found = child_environment(environment)
     assert "x" not in found.values()
     assert (found["PATH"], found["HTTPS_PROXY"]) == ("kept", "kept")
 

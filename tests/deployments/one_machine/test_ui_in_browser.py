@@ -49,8 +49,8 @@ def origin(running_up: RunningUp) -> str:
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    with browser.opened() as made:
-        yield made
+    with browser.opened() as opened:
+        yield opened
 
 
 def _log_in(page: Page, origin: str, up: RunningUp) -> None:
@@ -76,11 +76,11 @@ def _own_pages(up: RunningUp) -> list[str]:
 
 
 def test_no_page_leaves_the_server_and_none_breaks(running_up: RunningUp, origin: str, page: Page) -> None:
-    """Foreign requests, refused answers, errors of the console and violations of the policy, page by page."""
+    """Foreign requests, blocked answers, errors of the console and violations of the policy, page by page."""
     run_python(MAKE_BLOCK, running_up.env, running_up.directory)
     _log_in(page, origin, running_up)
     page.goto(f"{origin}/dashboard")
-    seen = browser.observe(page, origin)
+    observed = browser.observe(page, origin)
     own = _own_pages(running_up)
     assert len(own) >= 7
     for path in (*PAGES, *own):
@@ -88,10 +88,10 @@ def test_no_page_leaves_the_server_and_none_breaks(running_up: RunningUp, origin
         page.wait_for_function("document.getElementById('app').innerText.trim()", timeout=LOAD)
         page.wait_for_timeout(SETTLE)
         if path == "/events":  # its feed names objects that other tests have removed, and the UI requests each
-            assert all(line.startswith("404 ") for line in seen.failed), path
-            seen.failed.clear()
-            seen.errors.clear()
-        assert seen.found == [], path
+            assert all(line.startswith("404 ") for line in observed.failed), path
+            observed.failed.clear()
+            observed.errors.clear()
+        assert observed.found == [], path
 
 
 def test_who_has_no_password_yet_is_led_to_the_login_without_an_error(

@@ -1,4 +1,4 @@
-"""Prefect on one machine: shut to strangers, running what is deployed, and gone when it is told to go."""
+"""Prefect on one machine: shut to strangers, running what is deployed, and gone when it is stopped."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_busy_port_is_named_with_the_setting_that_changes_it(tmp_path: Path) -
     )
 
 
-def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
+def test_an_address_of_another_machine_is_an_error(tmp_path: Path) -> None:
     code = "from deployments.cli import main; exit(main(['up', '--host', '192.0.2.1']))"
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -101,7 +101,7 @@ def test_the_api_is_shut_without_the_password(running_up: RunningUp) -> None:
 def test_another_host_or_origin_gets_nothing_even_with_the_password(running_up: RunningUp, path: str) -> None:
     how: dict[str, Any] = {"json": {"include_secrets": True}} if path.startswith("/api") else {}
     method = "POST" if how else "GET"
-    for host in ("evil.example", f"evil.example:{running_up.port}", "0.0.0.0"):  # noqa: S104 - asked, not bound
+    for host in ("evil.example", f"evil.example:{running_up.port}", "0.0.0.0"):  # noqa: S104 - requested, not bound
         assert running_up.ask(method, path, headers={"Host": host}, **how).status_code == 400
     for origin in ("https://evil.example", "null", "http://127.0.0.1:1"):
         answer = running_up.ask(method, path, headers={"Origin": origin}, **how)
@@ -178,13 +178,13 @@ def test_the_server_listens_on_loopback_alone(running_up: RunningUp) -> None:
 
 
 @pytest.mark.prefect
-def test_it_tells_where_it_is_and_how_to_log_in(running_up: RunningUp) -> None:
+def test_it_prints_where_it_is_and_how_to_log_in(running_up: RunningUp) -> None:
     assert f"Open http://127.0.0.1:{running_up.port}" in running_up.output
     assert "Log in with " + ":".join(running_up.auth) in running_up.output
 
 
 @pytest.mark.prefect
-def test_a_second_up_of_the_same_data_is_refused(running_up: RunningUp) -> None:
+def test_a_second_up_of_the_same_data_is_an_error(running_up: RunningUp) -> None:
     done = _run_up(running_up.directory, free_port())
     assert done.returncode == 1
     assert done.stderr.startswith("`up` is already running with the data in")
@@ -224,8 +224,8 @@ def test_others_on_this_machine_can_read_no_file(running_up: RunningUp) -> None:
 def test_a_run_is_planned_every_five_minutes(running_up: RunningUp) -> None:
     def planned() -> list[dict[str, Any]]:
         later = {"after_": datetime.now(UTC).isoformat()}
-        wanted = {"state": {"type": {"any_": ["SCHEDULED"]}}, "expected_start_time": later}
-        runs = running_up.ask("POST", "/api/flow_runs/filter", json={"flow_runs": wanted}).json()
+        body = {"state": {"type": {"any_": ["SCHEDULED"]}}, "expected_start_time": later}
+        runs = running_up.ask("POST", "/api/flow_runs/filter", json={"flow_runs": body}).json()
         return [run for run in runs if run["auto_scheduled"]]
 
     # Each schedule's next two alone: after a stall there is no pile of them.
@@ -317,7 +317,7 @@ def test_ctrl_c_lets_a_run_finish_its_page_and_leaves_nothing_behind(running_up:
     assert running_up.output.endswith("Stopped.\n")
     assert running_up.seen("polite.pages")[-1].startswith("commit")
     assert running_up.kept_state(polite) == ("CANCELLED", "Stopped")
-    # One that does not listen is killed; its worker, which sees that, may tell before `up` does.
+    # One that does not listen is killed; its worker, which sees that, may report it before `up` does.
     assert running_up.kept_state(deaf) in [("CANCELLED", "Stopped"), ("CRASHED", ANY)]
     assert not (running_up.data / "up.json").exists()
 
@@ -358,9 +358,9 @@ def test_the_next_up_goes_on(running_up: RunningUp) -> None:
 
     def taken_for_nothing() -> int:
         """Slots beyond those of runs that go on; it is ready for one that its schedule starts just now."""
-        taken = int(running_up.deployment("1Pass")["global_concurrency_limit"]["active_slots"])
+        active = int(running_up.deployment("1Pass")["global_concurrency_limit"]["active_slots"])
         body = {"flow_runs": {"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}}}
-        return taken - len(running_up.ask("POST", "/api/flow_runs/filter", json=body).json())
+        return active - len(running_up.ask("POST", "/api/flow_runs/filter", json=body).json())
 
     # Two questions, and a run may end between them; a slot that the runs before left taken stays so for minutes.
     wait_until(lambda: taken_for_nothing() <= 0, seconds=20)
@@ -371,8 +371,8 @@ def test_the_next_up_goes_on(running_up: RunningUp) -> None:
 def test_a_killed_up_leaves_no_process_and_no_run_behind(running_up: RunningUp) -> None:
     run = running_up.run("1Pass", source="killed", pages=999)
     wait_until(lambda: running_up.seen("killed.pages"))
-    left = running_up.stop(signal.SIGKILL)
-    wait_until(lambda: not any(map(lives, left)), seconds=30)
+    remaining = running_up.stop(signal.SIGKILL)
+    wait_until(lambda: not any(map(lives, remaining)), seconds=30)
     running_up.start()
     assert running_up.state(run)["type"] == "CRASHED"
     assert running_up.state(run)["message"].startswith("The process of this run ended before the run did.")

@@ -79,12 +79,12 @@ class World:
             self.wall += ROUND
             self.steady += ROUND
             self.dog.check_once()
-            taken = self.dog.drain_events()
-            self.events += [(self.steady, event) for event in taken]
-            for event in taken:
+            drained = self.dog.drain_events()
+            self.events += [(self.steady, event) for event in drained]
+            for event in drained:
                 if isinstance(event, Restart):
                     self.dog.started(event.process)
-            found += taken
+            found += drained
         return found
 
     def restarts(self) -> list[float]:
@@ -99,9 +99,9 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    made = World(tmp_path / "up-health.json")
-    made.start()
-    return made
+    new_world = World(tmp_path / "up-health.json")
+    new_world.start()
+    return new_world
 
 
 def says(events: list[Event]) -> list[str]:
@@ -253,9 +253,9 @@ def test_runs_that_do_not_work_are_reported_and_the_worker_is_restarted(world: W
     world.runs_work = False
     world.seen = RunActivity(due=2, newest_ns=int(world.wall * 1e9))
     assert world.go(420) == []
-    told, restart = world.go(15)
-    assert isinstance(told, TerminalLine)
-    assert told.text[20:] == (
+    report, restart = world.go(15)
+    assert isinstance(report, TerminalLine)
+    assert report.text[20:] == (
         "Trouble: No run has worked for 7 min, and one is due every five minutes. "
         "No event is lost: what is due is collected when it works again."
     )
@@ -273,16 +273,16 @@ def test_no_source_is_due_and_so_none_is_missed(world: World) -> None:
 
 def test_some_sources_that_are_not_running_are_named_and_nothing_is_restarted(world: World) -> None:
     world.seen = RunActivity(due=9, not_running=tuple("abcdefg"))
-    (told,) = world.go(900)
-    assert isinstance(told, TerminalLine)
-    assert "Trouble: No run has worked for more than two ticks of a, b, c, d, e and 2 more. " in told.text
+    (report,) = world.go(900)
+    assert isinstance(report, TerminalLine)
+    assert "Trouble: No run has worked for more than two ticks of a, b, c, d, e and 2 more. " in report.text
     assert not world.told.healthy
 
 
 def test_a_store_that_does_not_answer_is_reported(world: World) -> None:
     world.store_fails = "The store did not answer: the disk is full."
-    (told,) = says(world.go(60))
-    assert told == (
+    (report,) = says(world.go(60))
+    assert report == (
         "Trouble: The store cannot be used: The store did not answer: the disk is full. No event is stored until it "
         "answers. 1Password keeps events for 120 days, so none is lost until then. Check database and disk."
     )
@@ -340,8 +340,8 @@ def test_it_watches_in_a_thread_that_nothing_holds_up(tmp_path: Path, monkeypatc
     dog.start()
     dog.started("server")
     try:
-        (said,) = wait_until(dog.drain_events)
-        assert "does not answer (no answer within" in said.text
+        (report,) = wait_until(dog.drain_events)
+        assert "does not answer (no answer within" in report.text
         assert calls == [1], "no second call while the first hangs"
         assert up_health.read(path)
     finally:
@@ -350,7 +350,7 @@ def test_it_watches_in_a_thread_that_nothing_holds_up(tmp_path: Path, monkeypatc
     assert not path.exists()
 
 
-def test_a_fault_of_a_probe_is_said_once_and_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_probe_is_reported_once_and_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "ROUND_SECONDS", 0.0)
     monkeypatch.setattr(watchdog, "MIN_PAUSE_SECONDS", 0.01)
     rounds: list[int] = []

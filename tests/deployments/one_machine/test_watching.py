@@ -90,9 +90,9 @@ def test_dead_runs_are_health_events_though_no_run_works(
     with listening(answer_well) as server:
         machine = Machine(server.url, tmp_path / "heartbeat", moving)
         assert machine.go(8 * 60) == []
-        said, restart = machine.go(60)
-        assert isinstance(said, TerminalLine)
-        assert "Trouble: No run has worked for 8 min, and one is due every five minutes. " in said.text
+        reports, restart = machine.go(60)
+        assert isinstance(reports, TerminalLine)
+        assert "Trouble: No run has worked for 8 min, and one is due every five minutes. " in reports.text
         assert isinstance(restart, Restart)
         machine.go(60 * 60)
         events = health.unpublished(engine, SOURCE.id)
@@ -127,9 +127,9 @@ def test_which_sources_are_due(engine: Engine, moving: MovingClock) -> None:
     assert probe_runs(start_ns) == RunActivity(2, (), clock.now_ns())
     moving.advance(300)
     assert probe_runs(start_ns) == RunActivity(2, ("other",), clock.now_ns() - 300 * 10**9)
-    known = lifecycle.find(engine, "other")
-    assert known
-    lifecycle.pause(engine, known)
+    identity = lifecycle.find(engine, "other")
+    assert identity
+    lifecycle.pause(engine, identity)
     assert probe_runs(start_ns) == RunActivity(1, (), clock.now_ns() - 300 * 10**9)
 
 

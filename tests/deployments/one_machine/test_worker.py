@@ -73,7 +73,7 @@ def test_runs_are_taken_up_when_they_are_due() -> None:
 
 
 class Run:
-    """A run that ends when it is told to."""
+    """A run that ends when it is signalled."""
 
     def __init__(self) -> None:
         self.signals: list[signal.Signals] = []

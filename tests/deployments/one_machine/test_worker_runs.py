@@ -66,7 +66,7 @@ def test_where_another_machine_has_a_worker_no_run_is_ended_that_may_be_its_own(
     assert _states(server) == {}
 
 
-def test_what_a_server_refuses_or_does_not_answer_is_left_to_the_next_up() -> None:
+def test_what_a_server_rejects_or_does_not_answer_is_left_to_the_next_up() -> None:
     def refuse(connection: socket.socket, _over: object) -> None:
         connection.sendall(raw_server.answered(b"locked", b"500 Internal Server Error"))
 
@@ -75,12 +75,12 @@ def test_what_a_server_refuses_or_does_not_answer_is_left_to_the_next_up() -> No
     assert not worker_runs.end_stopped("http://127.0.0.1:9/api", 10)
 
 
-def test_a_step_that_hangs_is_left_where_a_person_asks_for_it() -> None:
-    asked: list[float] = []
+def test_a_step_that_hangs_is_left_where_a_person_requests_it() -> None:
+    timeouts: list[float] = []
 
     def is_over() -> bool:
-        asked.append(time.monotonic())
-        return len(asked) > 3
+        timeouts.append(time.monotonic())
+        return len(timeouts) > 3
 
     assert call_until(lambda: time.sleep(600), is_over) is None
     assert call_until(lambda: 42, lambda: False) == 42

@@ -26,14 +26,14 @@ KILLED = -signal.SIGKILL
 
 
 def rotate_until(line: int) -> None:
-    left = line
+    last_line = line
 
     def trace(frame: Any, event: str, _: object) -> Any:
-        nonlocal left
+        nonlocal last_line
         if frame.f_code.co_filename not in TRACED:
             return None
-        left -= event == "line"
-        if left < 0:
+        last_line -= event == "line"
+        if last_line < 0:
             os.kill(os.getpid(), signal.SIGKILL)
         return trace
 
@@ -61,7 +61,7 @@ def main() -> None:
     old = json.loads((origin / "secrets.json").read_bytes())
     truth = documents(origin, old["encryption_key"])
     assert truth
-    seen: collections.Counter[str] = collections.Counter()
+    lines_seen: collections.Counter[str] = collections.Counter()
     for line in range(0, 10_000, step):
         data = copies / str(line)
         (data / "prefect").mkdir(parents=True)
@@ -69,19 +69,19 @@ def main() -> None:
             shutil.copy(path, data / path.relative_to(origin))
         os.environ["ONEPASSWORD_SOURCE_DATA_DIR"] = str(data)
         killed = killed_before(line)
-        seen["between"] += "next" in json.loads((data / "secrets.json").read_bytes())
+        lines_seen["between"] += "next" in json.loads((data / "secrets.json").read_bytes())
         now = server_secrets.load_secrets()
         assert documents(data, now.encryption_key) == truth, f"line {line}"
         changed = {now.api_password != old["api_password"], now.encryption_key != old["encryption_key"]}
         assert len(changed) == 1, "both or none"
-        seen["new" if changed.pop() else "old"] += 1
+        lines_seen["new" if changed.pop() else "old"] += 1
         server_secrets.rotate(password=True, key=True)
         assert documents(data, server_secrets.load_secrets().encryption_key) == truth
         assert not list(data.glob(".secrets-*"))
         shutil.rmtree(data)
         if not killed:
             break
-    print(seen["old"], seen["between"], seen["new"])  # noqa: T201
+    print(lines_seen["old"], lines_seen["between"], lines_seen["new"])  # noqa: T201
 
 
 main()

@@ -1,4 +1,4 @@
-"""The automations that come with the project, on a real server: who is told, whose changes stay."""
+"""The automations that come with the project, on a real server: who is notified, whose changes stay."""
 
 from __future__ import annotations
 
@@ -175,8 +175,8 @@ def _beat(up: RunningUp, run: str) -> None:
 
 def _triggered(up: RunningUp) -> set[str]:
     """The runs for which an automation has fired."""
-    wanted = {"filter": {"event": {"name": ["prefect.automation.triggered"]}}}
-    events = up.ask("POST", "/api/events/filter", json=wanted).json()["events"]
+    body = {"filter": {"event": {"name": ["prefect.automation.triggered"]}}}
+    events = up.ask("POST", "/api/events/filter", json=body).json()["events"]
     labels = [event["payload"]["triggering_labels"].get("prefect.resource.id", "") for event in events]
     return {label.removeprefix("prefect.flow-run.") for label in labels if label}
 
@@ -197,8 +197,8 @@ def _edit(up: RunningUp, automation: dict[str, Any], **changes: Any) -> None:
 
 
 def _seen(up: RunningUp, event: str) -> bool:
-    wanted = {"filter": {"event": {"name": [event]}}}
-    return bool(up.ask("POST", "/api/events/filter", json=wanted).json()["total"])
+    body = {"filter": {"event": {"name": [event]}}}
+    return bool(up.ask("POST", "/api/events/filter", json=body).json()["total"])
 
 
 def test_a_changed_automation_stays_and_an_unchanged_one_is_updated(
@@ -232,8 +232,8 @@ def test_what_older_versions_made_for_each_siem_is_removed(server: RunningUp) ->
         ("old 2", ["1password", "wake-2:2"]),
         ("own", ["wake-1:2"]),
     ):
-        made = {part: kept[part] for part in ("trigger", "actions")} | {"name": name, "tags": tags}
-        assert server.ask("POST", "/api/automations/", json=made).status_code == 201
+        older = {part: kept[part] for part in ("trigger", "actions")} | {"name": name, "tags": tags}
+        assert server.ask("POST", "/api/automations/", json=older).status_code == 201
     assert _ensure() == ["unchanged", "unchanged", "unchanged"]
     assert set(_automations(server)) == {IN_ERROR, DEAD, LOST, "own"}
 
@@ -311,7 +311,7 @@ class Fleet:
         self.client = httpx.Client(base_url=url, auth=tuple(auth.split(":", 1)), timeout=60, trust_env=False)
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
-        made = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "prefect", *command],
             env=self.env,
             cwd=self.directory,
@@ -319,13 +319,13 @@ class Fleet:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        self.processes.append(made)
-        return made
+        self.processes.append(process)
+        return process
 
     def start_server(self) -> subprocess.Popen[bytes]:
-        made = self.start("server", "start", "--host", "127.0.0.1", "--port", str(self.port))
+        process = self.start("server", "start", "--host", "127.0.0.1", "--port", str(self.port))
         wait_until(self.is_healthy, 400)
-        return made
+        return process
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         return self.start("worker", "start", "--pool", "onepassword-source", "--type", "process")
@@ -338,8 +338,8 @@ class Fleet:
 
     def run(self, name: str, pages: int) -> str:
         found = self.client.get(f"/deployments/name/collect/{name}").json()
-        wanted = {"parameters": {"source": name, "pages": pages}, "state": {"type": "SCHEDULED"}}
-        return str(self.client.post(f"/deployments/{found['id']}/create_flow_run", json=wanted).json()["id"])
+        body = {"parameters": {"source": name, "pages": pages}, "state": {"type": "SCHEDULED"}}
+        return str(self.client.post(f"/deployments/{found['id']}/create_flow_run", json=body).json()["id"])
 
     def state(self, run: str) -> str:
         return str(self.client.get(f"/flow_runs/{run}").json()["state"]["type"])
@@ -362,14 +362,14 @@ class Fleet:
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    made = Fleet(tmp_path)
+    new_fleet = Fleet(tmp_path)
     try:
-        yield made
+        yield new_fleet
     finally:
-        for process in made.processes:
+        for process in new_fleet.processes:
             if process.poll() is None:
-                made.kill(process)
-        made.client.close()
+                new_fleet.kill(process)
+        new_fleet.client.close()
 
 
 @pytest.mark.torture

@@ -19,8 +19,8 @@ def test_a_secret_that_is_not_set_is_null() -> None:
     assert Webhook(**data) == block
 
 
-@pytest.mark.parametrize("given", ["AKIA", ""])
-def test_a_secret_that_is_set_is_written(given: str) -> None:
-    block = Archive(url="s3://bucket", access_key_id=SecretStr(given))
-    assert _data(block, {})["access_key_id"] == (given or None)
+@pytest.mark.parametrize("value", ["AKIA", ""])
+def test_a_secret_that_is_set_is_written(value: str) -> None:
+    block = Archive(url="s3://bucket", access_key_id=SecretStr(value))
+    assert _data(block, {})["access_key_id"] == (value or None)
     assert Archive(**_data(block, {})).fingerprint() == block.fingerprint()

@@ -164,7 +164,7 @@ def test_data_that_is_removed_under_it_leaves_no_server_behind(user: subprocess.
     wait_until(lambda: not lives(server), 40)  # by itself PostgreSQL looks after its files once a minute
 
 
-def test_data_of_another_major_version_is_refused_and_not_touched() -> None:
+def test_data_of_another_major_version_is_an_error_and_not_touched() -> None:
     with database.running():
         pass
     database.wait_until_stopped()
@@ -212,7 +212,7 @@ def test_a_full_path_is_too_long_for_a_socket(monkeypatch: pytest.MonkeyPatch, t
     wait_until(lambda: database.cluster().pid() is None, 60)
 
 
-def test_a_socket_directory_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_socket_directory_of_another_user_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sockets").symlink_to(tmp_path)
     with pytest.raises(FirstPartyGenericError, match="belongs to another user"):
         postgresql._private_directory(tmp_path / "sockets")

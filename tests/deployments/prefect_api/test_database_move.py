@@ -52,15 +52,15 @@ with prefect_session.prefect_session():
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """The old data directory, as it was left."""
-    made = tmp_path / "data"
-    (made / "prefect").mkdir(mode=0o700, parents=True)
-    made.chmod(0o700)
-    shutil.copy(OLD / "secrets.json", made)
-    (made / "secrets.json").chmod(0o600)
+    directory = tmp_path / "data"
+    (directory / "prefect").mkdir(mode=0o700, parents=True)
+    directory.chmod(0o700)
+    shutil.copy(OLD / "secrets.json", directory)
+    (directory / "secrets.json").chmod(0o600)
     for name in ("events.db", "prefect/prefect.db"):
-        (made / name).write_bytes(lzma.decompress((OLD / f"{Path(name).name}.xz").read_bytes()))
-        (made / name).chmod(0o600)
-    return made
+        (directory / name).write_bytes(lzma.decompress((OLD / f"{Path(name).name}.xz").read_bytes()))
+        (directory / name).chmod(0o600)
+    return directory
 
 
 def _run(code: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
@@ -108,10 +108,10 @@ def test_every_row_and_every_secret_is_there_after_the_first_start(data: Path, t
             assert rows <= found, name
         states = connection.execute(b"SELECT DISTINCT state_name FROM flow_run").fetchall()
     assert ("Collected",) in states
-    told: list[Any] = json.loads(run_python(READ, environment(tmp_path, free_port()), tmp_path).splitlines()[-1])
-    token = told.pop(3)
+    rows: list[Any] = json.loads(run_python(READ, environment(tmp_path, free_port()), tmp_path).splitlines()[-1])
+    token = rows.pop(3)
     assert token.startswith("eyJ")
-    assert told == [
+    assert rows == [
         "kept by a person",
         "https://hooks.example.invalid/services/T/B/kept",
         {"a": [1, 2]},

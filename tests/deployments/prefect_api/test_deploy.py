@@ -25,8 +25,8 @@ HEARTBEAT = {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}}
 
 @pytest.mark.prefect
 def test_a_deployment_is_what_the_template_says(running_up: RunningUp) -> None:
-    made = running_up.deployment("1Pass")
-    assert {part: made[part] for part in PARTS} == {
+    deployment = running_up.deployment("1Pass")
+    assert {part: deployment[part] for part in PARTS} == {
         "description": "The source 1Pass",
         "entrypoint": "stand_in.collect",
         "tags": ["1password", "blue"],
@@ -35,16 +35,16 @@ def test_a_deployment_is_what_the_template_says(running_up: RunningUp) -> None:
         "work_pool_name": "onepassword-source",
         "pull_steps": [],
     }
-    assert [(s["schedule"]["interval"], s["schedule"]["timezone"], s["active"]) for s in made["schedules"]] == [
+    assert [(s["schedule"]["interval"], s["schedule"]["timezone"], s["active"]) for s in deployment["schedules"]] == [
         (300.0, "UTC", True)
     ]
-    anchor = datetime.fromisoformat(made["schedules"][0]["schedule"]["anchor_date"])
+    anchor = datetime.fromisoformat(deployment["schedules"][0]["schedule"]["anchor_date"])
     assert anchor == COLLECT.anchor("1Pass"), "it has no id here, so its name gives the second"
-    assert made["global_concurrency_limit"]["limit"] == 4
-    assert made["job_variables"] == HEARTBEAT
-    assert made["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
-    assert set(made["parameter_openapi_schema"]["properties"]) == {"source", "pages", "deaf"}
-    assert str(Path.home()) not in str(made)
+    assert deployment["global_concurrency_limit"]["limit"] == 4
+    assert deployment["job_variables"] == HEARTBEAT
+    assert deployment["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+    assert set(deployment["parameter_openapi_schema"]["properties"]) == {"source", "pages", "deaf"}
+    assert str(Path.home()) not in str(deployment)
 
 
 @pytest.mark.prefect
@@ -70,8 +70,9 @@ odd = SourceDeployment("What? Größe & 50%", None, (), "stand_in.collect")
 print(deploy_source(odd), deploy_source(odd))
 print(remove_deployment(odd.source), remove_deployment(odd.source))
 """
-    said = run_python(code, running_up.env, running_up.directory).split()
-    assert said == ["updated", "unchanged", "updated", "updated", "unchanged", "created", "unchanged", "True", "False"]
+    changes = run_python(code, running_up.env, running_up.directory).split()
+    assert changes[:5] == ["updated", "unchanged", "updated", "updated", "unchanged"]
+    assert changes[5:] == ["created", "unchanged", "True", "False"]
     after = running_up.deployment("1Pass")
     assert {part: after[part] for part in PARTS} == {part: before[part] for part in PARTS}
     assert [(s["id"], s["active"]) for s in after["schedules"]] == [(schedule, False)]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_lock_that_another_has_alone_is_not_free_until_it_lets_go(tmp_path: Path) -> None:
+def test_a_lock_that_another_has_alone_is_not_free_until_it_is_released(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     assert file_lock.is_free(path)
     mine, other = file_lock.open_lock(path), file_lock.open_lock(path)

@@ -118,9 +118,9 @@ def test_a_file_that_others_could_read_is_closed_with_a_warning(data: Path) -> N
 
 
 def test_the_environment_shuts_the_server_and_keeps_it_quiet(data: Path) -> None:
-    made = server_access.prefect_environment()
+    variables = server_access.prefect_environment()
     kept = json.loads((data / "secrets.json").read_bytes())
-    assert made == {
+    assert variables == {
         "PREFECT_HOME": str(data / "prefect"),
         "PREFECT_API_AUTH_STRING": f"admin:{kept['api_password']}",
         "PREFECT_SERVER_API_AUTH_STRING": f"admin:{kept['api_password']}",
@@ -134,15 +134,15 @@ def test_the_environment_shuts_the_server_and_keeps_it_quiet(data: Path) -> None
         **server_settings.retention(),
     }
     assert stat.S_IMODE((data / "prefect").stat().st_mode) == 0o700
-    authorities = ssl.create_default_context(cafile=made["PREFECT_API_SSL_CERT_FILE"]).get_ca_certs()
+    authorities = ssl.create_default_context(cafile=variables["PREFECT_API_SSL_CERT_FILE"]).get_ca_certs()
     assert len(authorities) == 1, "each of Prefect's clients reads them all"
 
 
 def test_a_proxy_never_sees_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("NO_PROXY", "intranet")
-    made = server_access.prefect_environment()
-    assert made["NO_PROXY"] == made["no_proxy"] == "intranet,127.0.0.1,localhost,::1"
+    variables = server_access.prefect_environment()
+    assert variables["NO_PROXY"] == variables["no_proxy"] == "intranet,127.0.0.1,localhost,::1"
 
 
 def test_without_an_up_prefect_starts_a_temporary_server(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,8 +157,8 @@ def test_a_running_up_is_found_and_a_stale_one_is_not() -> None:
             assert server_access.find_running() is None
             up_lock.announce(url)
             assert server_access.activate() == server_access.PrefectAccess("own", url)
-            left = up_lock.announcement_path().read_bytes()
-        up_lock.announcement_path().write_bytes(left)
+            announcement = up_lock.announcement_path().read_bytes()
+        up_lock.announcement_path().write_bytes(announcement)
         assert server_access.find_running() is None
         assert server_access.activate().kind == "temporary"
 
@@ -170,7 +170,7 @@ def test_a_server_that_is_not_ours_is_not_taken_for_up(password: str | None) -> 
         assert server_access.find_running() is None
 
 
-def test_a_second_up_is_refused() -> None:
+def test_a_second_up_is_an_error() -> None:
     with (
         up_lock.hold(),
         pytest.raises(FirstPartyGenericError, match="`up` is already running"),
@@ -202,13 +202,13 @@ def test_prefect_imported_too_early_is_an_error_of_the_program(monkeypatch: pyte
 
 
 def test_the_exports_survive_a_shell() -> None:
-    wanted = server_access.prefect_environment()
+    variables = server_access.prefect_environment()
     script = server_access.shell_exports() + "env"
     env = {"PREFECT_API_URL": "http://gone", "PATH": os.environ["PATH"]}
     got = subprocess.check_output(["sh", "-c", script], text=True, env=env).splitlines()
     # Without a running `up` Prefect's command line must not start a server of its own: it has another database.
-    wanted["PREFECT_SERVER_EPHEMERAL_ENABLED"] = "false"
-    assert {f"{name}={value}" for name, value in wanted.items()} <= set(got)
+    variables["PREFECT_SERVER_EPHEMERAL_ENABLED"] = "false"
+    assert {f"{name}={value}" for name, value in variables.items()} <= set(got)
     assert not [line for line in got if line.startswith("PREFECT_API_URL")]
 
 

@@ -60,19 +60,19 @@ def test_both_are_new_and_the_blocks_are_as_before(data: Path, capsys: pytest.Ca
     assert (new.api_password == old.api_password, new.encryption_key == old.encryption_key) == (False, False)
     assert contents() == TOKENS
     assert stat.S_IMODE((data / "secrets.json").stat().st_mode) == 0o600
-    said = capsys.readouterr().out
-    assert "2 blocks are encrypted" in said
-    assert 'eval "$(onepassword-source env)"' in said
-    assert new.api_password not in said
-    assert all(len(line) <= 80 for line in said.splitlines())
+    output = capsys.readouterr().out
+    assert "2 blocks are encrypted" in output
+    assert 'eval "$(onepassword-source env)"' in output
+    assert new.api_password not in output
+    assert all(len(line) <= 80 for line in output.splitlines())
 
 
 def test_nothing_that_the_old_key_opens_is_left(data: Path) -> None:
     with closing(_database()) as database:
         texts = [text.encode() for (text,) in database.execute("SELECT data FROM block_document")]
     server_secrets.rotate(password=True, key=True)
-    left = b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file())
-    assert [text for text in texts if text.strip(b'"') in left] == []
+    data_left = b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file())
+    assert [text for text in texts if text.strip(b'"') in data_left] == []
 
 
 def test_one_alone_may_be_rotated() -> None:
@@ -91,13 +91,13 @@ def test_the_two_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
     assert "exclude each other" in capsys.readouterr().err
 
 
-def test_it_is_refused_while_a_command_uses_the_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_an_error_while_a_command_uses_the_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     with _other("from deployments.prefect_api.server_secrets import hold_secrets; hold_secrets()"):
         _refused("The secrets cannot be rotated while `up`, or another command that uses Prefect, is running.", capsys)
     assert main(["secrets", "rotate"]) == 0
 
 
-def test_it_is_refused_while_anything_has_the_database_open(capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_an_error_while_anything_has_the_database_open(capsys: pytest.CaptureFixture[str]) -> None:
     path = str(local_files.prefect_database())
     code = f"import sqlite3; kept = sqlite3.connect({path!r}); kept.execute('SELECT * FROM block_document').fetchall()"
     with _other(code):
@@ -126,7 +126,7 @@ def test_a_database_of_the_users_own_is_left_alone(
     _refused("PREFECT_SERVER_DATABASE_CONNECTION_URL is set", capsys)
 
 
-def test_a_shell_with_the_old_secrets_is_still_known_for_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shell_with_the_old_secrets_is_still_recognised_as_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in server_access.environment_for(f"{server_access.LOOPBACK_ONLY.origin}/api").items():
         monkeypatch.setenv(name, value)
     assert main(["secrets", "rotate"]) == 0

@@ -36,9 +36,9 @@ def uuids(read: list[dict[str, Any]]) -> list[str]:
 
 
 def test_introspection_v2_is_snake_case_with_the_account(sandbox: SandboxProcess) -> None:
-    told = sandbox.introspect().json()
-    assert set(told) == {"uuid", "issued_at", "features", "account_uuid"}
-    assert told["features"] == ["auditevents", "itemusages", "signinattempts"]
+    introspection = sandbox.introspect().json()
+    assert set(introspection) == {"uuid", "issued_at", "features", "account_uuid"}
+    assert introspection["features"] == ["auditevents", "itemusages", "signinattempts"]
 
 
 def test_introspection_v1_is_pascal_case_without_the_account(sandbox: SandboxProcess) -> None:
@@ -129,7 +129,7 @@ def test_late_item_usages_stand_behind_younger_ones(sandbox: SandboxProcess) -> 
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "message"),
     [
         ({"limit": 1001}, "limit must be a whole number from 1 to 1000"),
         ({"limit": 0}, "limit must be"),
@@ -150,11 +150,11 @@ def test_late_item_usages_stand_behind_younger_ones(sandbox: SandboxProcess) -> 
         (b"\xff", "not JSON"),
     ],
 )
-def test_a_wrong_request_is_refused_with_400(sandbox: SandboxProcess, query: object, said: str) -> None:
-    refused = sandbox.post("auditevents", query)
-    assert refused.status_code == 400
-    assert refused.json()["status"] == 400
-    assert said in refused.json()["message"]
+def test_a_wrong_request_is_answered_with_400(sandbox: SandboxProcess, query: object, message: str) -> None:
+    response = sandbox.post("auditevents", query)
+    assert response.status_code == 400
+    assert response.json()["status"] == 400
+    assert message in response.json()["message"]
 
 
 def test_a_cursor_is_bound_to_its_api_its_version_and_its_sandbox(sandbox: SandboxProcess) -> None:
@@ -263,6 +263,6 @@ def test_what_is_legal_but_seldom_is_answered(sandbox: SandboxProcess, query: ob
 
 
 @pytest.mark.parametrize("raw", [b"[" * 200_000, b'{"limit": NaN}', b'{"limit": 1e400}', b'{"limit": 1.5}', b"\xff"])
-def test_what_no_request_can_be_is_refused(raw: bytes) -> None:
+def test_what_no_request_can_be_is_rejected(raw: bytes) -> None:
     with pytest.raises(BadRequestError):
         read_query(raw, 2, "auditevents", 1, 10**18)

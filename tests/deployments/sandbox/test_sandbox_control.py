@@ -1,4 +1,4 @@
-"""What a test asks of the sandbox itself: its log, its rate windows, its clock, its start and its end."""
+"""What a test requests of the sandbox itself: its log, its rate windows, its clock, its start and its end."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_a_wrong_wish_is_explained(sandbox: SandboxProcess, method: str, path: s
     assert answer.text.startswith("This request cannot be understood: ")
 
 
-def test_a_refused_wish_is_raised_in_the_test(sandbox: SandboxProcess) -> None:
+def test_a_rejected_request_is_raised_in_the_test(sandbox: SandboxProcess) -> None:
     with pytest.raises(ValueError, match="there is no fault 'flood'"):
         sandbox.fault("flood")
 
@@ -182,8 +182,8 @@ def test_ctrl_c_ends_it_quietly(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_taken_port_is_explained() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         command = [*COMMAND, "--port", str(port)]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert ended.returncode == 2

@@ -1,4 +1,4 @@
-"""Every fault that the sandbox can be asked for, as a client sees it."""
+"""Every fault that the sandbox can inject, as a client sees it."""
 
 from __future__ import annotations
 
@@ -229,12 +229,12 @@ def test_an_empty_page_holds_nothing_back_for_good(sandbox: SandboxProcess, kind
 
 def test_endless_pages_have_ever_new_cursors(sandbox: SandboxProcess) -> None:
     sandbox.fault("endless_pages")
-    page, seen = first(sandbox).json(), set()
+    page, cursors = first(sandbox).json(), set()
     for _ in range(20):
         assert (page["items"], page["has_more"]) == ([], True)
-        seen.add(page["cursor"])
+        cursors.add(page["cursor"])
         page = sandbox.post("auditevents", {"cursor": page["cursor"]}).json()
-    assert len(seen) == 20
+    assert len(cursors) == 20
     sandbox.clear_faults()
     assert sandbox.post("auditevents", {"cursor": page["cursor"]}).json()["items"] == first(sandbox).json()["items"]
 
@@ -386,7 +386,7 @@ def test_faults_are_listed_counted_and_removed_one_by_one(sandbox: SandboxProces
 
 
 @pytest.mark.parametrize(
-    ("wanted", "said"),
+    ("fault", "message"),
     [
         ({"kind": "earthquake"}, "there is no fault 'earthquake'; there are: 400"),
         ({"kind": "500", "seconds": 1}, "fault '500' has no option 'seconds'; its options: form, retry_after"),
@@ -400,17 +400,17 @@ def test_faults_are_listed_counted_and_removed_one_by_one(sandbox: SandboxProces
         ({"kind": "delay", "seconds": None}, "seconds must be like 1.0, not None"),
     ],
 )
-def test_a_fault_that_does_not_exist_is_explained(sandbox: SandboxProcess, wanted: dict[str, Any], said: str) -> None:
-    answer = sandbox._http.post("/_sandbox/faults", json=wanted)
+def test_a_fault_that_does_not_exist_is_explained(sandbox: SandboxProcess, fault: dict[str, Any], message: str) -> None:
+    answer = sandbox._http.post("/_sandbox/faults", json=fault)
     assert answer.status_code == 400
-    assert said in answer.text
+    assert message in answer.text
 
 
 def test_every_kind_is_listed_and_tested(sandbox: SandboxProcess) -> None:
     listed = sandbox._http.get("/_sandbox/kinds").json()
     assert set(listed) == set(KINDS)
-    here = Path(__file__).read_text(encoding="utf-8")
-    assert [kind for kind in KINDS if f'"{kind}"' not in here] == []
+    source = Path(__file__).read_text(encoding="utf-8")
+    assert [kind for kind in KINDS if f'"{kind}"' not in source] == []
 
 
 def test_faults_can_be_given_at_the_start() -> None:

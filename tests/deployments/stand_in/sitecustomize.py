@@ -1,4 +1,4 @@
-"""Notes every address outside this machine that a Python process connects to or asks the name of."""
+"""Notes every address outside this machine that a Python process connects to or resolves."""
 
 from __future__ import annotations
 

@@ -15,11 +15,11 @@ from prefect.states import Cancelled, Completed, State
 @flow
 def collect(source: str, pages: int = 0, deaf: bool = False) -> State[Any]:
     """Read pages of half a second each, and on SIGTERM end after the page in hand, unless `deaf`."""
-    asked: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    pages_requested: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: pages_requested.append(number))
     _write(source, str(os.getpid()), str(Path.cwd()), *sorted(os.environ))
     for page in range(pages):
-        if asked and not deaf:
+        if pages_requested and not deaf:
             return Cancelled(message="Stopped: after a page.")
         _write(f"{source}.pages", f"begin {page}")
         time.sleep(0.5)

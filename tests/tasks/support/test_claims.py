@@ -1,4 +1,4 @@
-"""The claims of a run: which APIs it gets, and what it gives back when it ends early."""
+"""The claims of a run: which APIs it gets, and what it releases when it ends early."""
 
 from __future__ import annotations
 

@@ -47,24 +47,24 @@ def sandbox(server: SandboxProcess) -> SandboxProcess:
 
 @pytest.fixture
 def record(engine: Engine, sandbox: SandboxProcess) -> SourceRecord:
-    made = replace(SOURCE, base_url=sandbox.base_url, collect_from="30d")
-    sources.save(engine, made)
-    return made
+    config = replace(SOURCE, base_url=sandbox.base_url, collect_from="30d")
+    sources.save(engine, config)
+    return config
 
 
 def claim_audit(engine: Engine, run: str = "run-1", *, by_force: bool = False) -> StreamClaim:
     view = streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0]
-    taken = streams.acquire(engine, view, run, by_force=by_force)
-    assert taken
-    return taken
+    claim = streams.acquire(engine, view, run, by_force=by_force)
+    assert claim
+    return claim
 
 
 def drain(
-    engine: Engine, sandbox: SandboxProcess, record: SourceRecord, held: StreamClaim | None = None
+    engine: Engine, sandbox: SandboxProcess, record: SourceRecord, claim: StreamClaim | None = None
 ) -> CollectResult:
-    held = held or claim_audit(engine)
+    claim = claim or claim_audit(engine)
     with EventsClient(sandbox.base_url, sandbox.token, api_version=record.api_version) as client:
-        return StreamReader(engine, client, record, held, LOG).drain()
+        return StreamReader(engine, client, record, claim, LOG).drain()
 
 
 def bodies(engine: Engine) -> list[bytes]:
@@ -92,9 +92,9 @@ def test_a_second_round_asks_once_with_the_cursor_and_stores_nothing(
     sandbox.clear_requests()
     again = drain(engine, sandbox, record)
     assert (again.new, again.known, again.pages) == (0, 0, 1)
-    asked = [entry for entry in sandbox.requests()["last"] if AUDIT in entry["endpoint"]]
-    assert len(asked) == 1
-    assert asked[0]["shape"] == "cursor"
+    entries = [entry for entry in sandbox.requests()["last"] if AUDIT in entry["endpoint"]]
+    assert len(entries) == 1
+    assert entries[0]["shape"] == "cursor"
 
 
 def test_late_events_behind_older_ones_are_collected(
@@ -172,7 +172,7 @@ def test_endless_empty_pages_end_the_round(engine: Engine, sandbox: SandboxProce
     assert collected.pages <= 110
 
 
-def test_a_refused_cursor_is_dropped_once_and_reading_starts_48_hours_back(
+def test_a_rejected_cursor_is_dropped_once_and_reading_starts_48_hours_back(
     engine: Engine, sandbox: SandboxProcess, record: SourceRecord
 ) -> None:
     drain(engine, sandbox, record)
@@ -188,18 +188,18 @@ def test_a_refused_cursor_is_dropped_once_and_reading_starts_48_hours_back(
     assert view.cursor_dropped_ns is None
 
 
-def test_a_cursor_refused_again_is_a_configuration_error(
+def test_a_cursor_rejected_again_is_a_configuration_error(
     engine: Engine, sandbox: SandboxProcess, record: SourceRecord
 ) -> None:
     drain(engine, sandbox, record)
     sandbox.fault("rejected_cursor", api=AUDIT)
-    held = claim_audit(engine)
+    claim = claim_audit(engine)
     with pytest.raises(ThirdPartyConfigError, match="dropped once already"):
-        drain(engine, sandbox, record, held)
+        drain(engine, sandbox, record, claim)
     assert len(sandbox.requests()["last"]) < 12
 
 
-def test_a_first_request_that_is_refused_is_a_configuration_error(
+def test_a_first_request_that_is_rejected_is_a_configuration_error(
     engine: Engine, sandbox: SandboxProcess, record: SourceRecord
 ) -> None:
     sandbox.fault("rejected_first", api=AUDIT)
@@ -240,7 +240,7 @@ def test_introspection_decides_whether_a_refusal_is_the_configuration(
         drain(engine, sandbox, record)
 
 
-def test_a_stop_ends_after_the_page_in_hand(
+def test_a_stop_ends_after_the_current_page(
     engine: Engine, sandbox: SandboxProcess, record: SourceRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopping.requested.set()

@@ -30,9 +30,9 @@ START_NS = 1_785_542_400 * 10**9  # 2026-08-01T00:00:00Z
 def opened(engine: Engine) -> Iterator[OpenedJob]:
     sources.save(engine, SOURCE)
     source.register_store(SOURCE.id, engine)
-    wanted = JobRequest(BACKFILL, SOURCE.id, (Api.AUDIT,), START_NS, START_NS + 2 * HOUR)
+    request = JobRequest(BACKFILL, SOURCE.id, (Api.AUDIT,), START_NS, START_NS + 2 * HOUR)
     with disable_run_logger():
-        yield OpenedJob(SOURCE.id, clock.now_ns(), jobs.start(engine, wanted, HOUR), ())
+        yield OpenedJob(SOURCE.id, clock.now_ns(), jobs.start(engine, request, HOUR), ())
     del source._of_source[SOURCE.id]
 
 
@@ -73,19 +73,19 @@ def test_a_store_that_does_not_answer_requests_no_stop(opened: OpenedJob, engine
 def test_progress_is_read_at_most_every_two_seconds_unless_it_must_be(
     opened: OpenedJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[list[ApiProgress]] = []
+    progress_seen: list[list[ApiProgress]] = []
     artifacts: list[float] = []
-    monkeypatch.setattr(job, "on_progress", lambda _job, found: seen.append(found))
+    monkeypatch.setattr(job, "on_progress", lambda _job, found: progress_seen.append(found))
     monkeypatch.setattr(job, "create_progress_artifact", lambda progress, **_: artifacts.append(progress) or "id")
     monkeypatch.setattr(job, "update_progress_artifact", lambda _id, progress: artifacts.append(progress))
     shown = JobProgress(SOURCE.name, opened)
     assert not shown.finished, "nothing is known yet"
     shown.refresh()
     shown.refresh()
-    assert len(seen) == 1
+    assert len(progress_seen) == 1
     assert not shown.finished
     shown.refresh(now=True)
-    assert len(seen) == 2
+    assert len(progress_seen) == 2
     assert artifacts == [0.0, 0.0]
 
 
@@ -111,13 +111,13 @@ def test_a_prefect_that_does_not_answer_keeps_no_run_from_reading(
     ],
 )
 def test_the_table_of_a_job(kind: str, key: str, row: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    made: dict[str, Any] = {}
-    monkeypatch.setattr(job, "create_table_artifact", made.update)
+    arguments: dict[str, Any] = {}
+    monkeypatch.setattr(job, "create_table_artifact", arguments.update)
     counts = progress(pages=5, new=1000, known=2, changed=3, quarantined=4)
     job.report_job.fn("1Pass", view(kind), [counts], "It is done.")
-    assert made["key"].startswith(key)
-    assert made["description"] == "**1Pass**: It is done."
-    (found,) = made["table"]
+    assert arguments["key"].startswith(key)
+    assert arguments["description"] == "**1Pass**: It is done."
+    (found,) = arguments["table"]
     assert found == {"API": "audit", "windows": "1 of 2", "events": "1,002", "pages": "5"} | row
 
 

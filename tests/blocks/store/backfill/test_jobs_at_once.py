@@ -31,7 +31,7 @@ def engines(engines: tuple[Engine, Engine]) -> tuple[Engine, Engine]:
     return engines
 
 
-def wanted(days: int, *apis: Api) -> JobRequest:
+def job_request(days: int, *apis: Api) -> JobRequest:
     return JobRequest(BACKFILL, SOURCE.id, apis or (Api.AUDIT,), END - days * DAY, END)
 
 
@@ -39,7 +39,7 @@ def test_who_begins_the_same_job_gets_the_same(
     engines: tuple[Engine, Engine], rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "_delete_old", meeting(jobs._delete_old))
-    one, other = at_once(*(lambda engine=engine: jobs.start(engine, wanted(3), DAY) for engine in engines))
+    one, other = at_once(*(lambda engine=engine: jobs.start(engine, job_request(3), DAY) for engine in engines))
     assert one == other
     assert rows(f"SELECT count(*) FROM {JobRow.__tablename__}") == [(1,)]
     assert rows(f"SELECT count(*) FROM {WindowRow.__tablename__}") == [(3,)]
@@ -49,7 +49,7 @@ def test_a_job_whose_last_two_windows_end_at_once_is_finished(
     engines: tuple[Engine, Engine], rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of two APIs: those of one have to wait for each other before."""
-    job = jobs.start(engines[0], wanted(1, Api.AUDIT, Api.SIGN_IN), DAY)
+    job = jobs.start(engines[0], job_request(1, Api.AUDIT, Api.SIGN_IN), DAY)
     claims = [windows.acquire(engine, job.id, f"run-{number}") for number, engine in enumerate(engines)]
     monkeypatch.setattr(windows, "_finish", meeting(windows._finish))
 
@@ -67,7 +67,7 @@ def test_a_job_whose_last_two_windows_end_at_once_is_finished(
 def test_windows_that_two_want_to_cut_are_cut_once(
     engines: tuple[Engine, Engine], rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = jobs.start(engines[0], wanted(64), 32 * DAY)
+    job = jobs.start(engines[0], job_request(64), 32 * DAY)
     claim = windows.acquire(engines[0], job.id, "run-1")
     assert claim
     page = Page(

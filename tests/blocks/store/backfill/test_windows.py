@@ -49,12 +49,12 @@ def page(*numbers: int, cursor: str = "c1", more: bool = False) -> Page:
 
 
 def commit(
-    engine: Engine, claim: WindowClaim, wanted: Page, after: str | None = None, *, last: bool = False
+    engine: Engine, claim: WindowClaim, committed_page: Page, after: str | None = None, *, last: bool = False
 ) -> pages.PageCounts:
-    return windows.commit_page(engine, claim, wanted, after=after, api_version="v2", last=last)
+    return windows.commit_page(engine, claim, committed_page, after=after, api_version="v2", last=last)
 
 
-def taken(engine: Engine, job: JobView, holder: str = "run-1") -> WindowClaim:
+def claim_window(engine: Engine, job: JobView, holder: str = "run-1") -> WindowClaim:
     claim = windows.acquire(engine, job.id, holder)
     assert claim
     return claim
@@ -69,19 +69,19 @@ def test_a_span_is_cut_without_gaps(start: int, length: int, width: int) -> None
     assert all(before[1] == after[0] for before, after in pairwise(parts))
 
 
-def test_a_job_that_is_asked_for_again_goes_on_until_it_is_finished(engine: Engine, job: JobView, rows: Rows) -> None:
-    wanted = JobRequest(BACKFILL, SOURCE.id, tuple(Api), START, END)
-    assert jobs.start(engine, wanted, DAY) == job
+def test_a_job_that_is_requested_again_goes_on_until_it_is_finished(engine: Engine, job: JobView, rows: Rows) -> None:
+    request = JobRequest(BACKFILL, SOURCE.id, tuple(Api), START, END)
+    assert jobs.start(engine, request, DAY) == job
     assert rows("SELECT count(*) FROM windows") == [(12,)]
     assert [one.id for one in jobs.unfinished(engine, SOURCE.id)] == [job.id]
     while claim := windows.acquire(engine, job.id, "run-1"):
         commit(engine, claim, page(), last=True)
     assert jobs.find(engine, job.id).finished_ns is not None
     assert jobs.unfinished(engine, SOURCE.id) == []
-    assert jobs.start(engine, wanted, DAY).id != job.id
+    assert jobs.start(engine, request, DAY).id != job.id
 
 
-def test_too_many_windows_are_refused_and_nothing_is_made(engine: Engine, source: SourceRecord, rows: Rows) -> None:
+def test_too_many_windows_are_an_error_and_nothing_is_created(engine: Engine, source: SourceRecord, rows: Rows) -> None:
     with pytest.raises(ThirdPartyConfigError, match="at most 20,000 are kept"):
         jobs.start(engine, JobRequest(BACKFILL, source.id, tuple(Api), START, END), DAY // 10_000)
     assert rows("SELECT count(*) FROM jobs") == [(0,)]
@@ -108,7 +108,7 @@ def test_a_page_and_its_cursor_are_one_and_the_stream_itself_stays(
     engine: Engine, job: JobView, claim: StreamClaim, rows: Rows
 ) -> None:
     live = rows("SELECT cursor, fence, holder, progress_ns, drained_ns FROM streams ORDER BY id")
-    window = taken(engine, job)
+    window = claim_window(engine, job)
     assert commit(engine, window, page(1, 2, more=True)) == pages.PageCounts(2, 0, 0)
     assert commit(engine, window, page(2, 3, cursor="c2"), "c1", last=True) == pages.PageCounts(1, 1, 0)
     assert rows("SELECT cursor, fence, holder, progress_ns, drained_ns FROM streams ORDER BY id") == live
@@ -118,10 +118,10 @@ def test_a_page_and_its_cursor_are_one_and_the_stream_itself_stays(
 
 
 def test_what_was_taken_away_writes_nothing(engine: Engine, job: JobView, moving: MovingClock, rows: Rows) -> None:
-    first = taken(engine, job)
+    first = claim_window(engine, job)
     commit(engine, first, page(1, more=True))
     moving.advance(241)
-    second = taken(engine, job, "run-2")
+    second = claim_window(engine, job, "run-2")
     assert second.id == first.id
     for act in (
         lambda: commit(engine, first, page(2, cursor="c2"), "c1"),
@@ -137,7 +137,7 @@ def test_what_was_taken_away_writes_nothing(engine: Engine, job: JobView, moving
 
 
 def test_a_cursor_moves_from_where_it_was_read(engine: Engine, job: JobView, rows: Rows) -> None:
-    window = taken(engine, job)
+    window = claim_window(engine, job)
     commit(engine, window, page(1, more=True))
     with pytest.raises(ClaimLostError):
         commit(engine, window, page(2, cursor="c2"), None)
@@ -147,40 +147,40 @@ def test_a_cursor_moves_from_where_it_was_read(engine: Engine, job: JobView, row
 
 
 def test_a_claim_is_kept_for_a_wait_and_says_what_for(engine: Engine, job: JobView, moving: MovingClock) -> None:
-    window = taken(engine, job)
+    window = claim_window(engine, job)
     windows.renew(engine, window, for_seconds=1000, error="429")
     moving.advance(1200)
-    assert taken(engine, job, "run-2").id != window.id
+    assert claim_window(engine, job, "run-2").id != window.id
     assert jobs.progress(engine, job.id)[0].error == "429"
     commit(engine, window, page(1, more=True))
     assert jobs.progress(engine, job.id)[0].error is None
 
 
 def test_a_deleted_source_is_written_to_by_no_window(engine: Engine, job: JobView, rows: Rows) -> None:
-    window = taken(engine, job)
-    known = lifecycle.find_by_id(engine, SOURCE.id)
-    assert known
+    window = claim_window(engine, job)
+    identity = lifecycle.find_by_id(engine, SOURCE.id)
+    assert identity
     assert streams.are_claimed(engine, SOURCE.id)
-    lifecycle.finish_deletion(engine, known)
+    lifecycle.finish_deletion(engine, identity)
     assert not streams.are_claimed(engine, SOURCE.id)
     with pytest.raises(ClaimLostError):
         commit(engine, window, page(1))
     assert windows.acquire(engine, job.id, "run-2") is None
     assert rows("SELECT count(*) FROM events") == [(0,)]
-    lifecycle.purge(engine, known)
+    lifecycle.purge(engine, identity)
     assert rows("SELECT (SELECT count(*) FROM windows), (SELECT count(*) FROM jobs)") == [(0, 0)]
 
 
-def test_a_clock_that_is_set_back_locks_nobody_out(engine: Engine, job: JobView, moving: MovingClock) -> None:
-    window = taken(engine, job)
+def test_a_clock_that_is_set_back_blocks_no_run(engine: Engine, job: JobView, moving: MovingClock) -> None:
+    window = claim_window(engine, job)
     moving.advance(-100_000)
-    assert taken(engine, job, "run-2").id == window.id
+    assert claim_window(engine, job, "run-2").id == window.id
 
 
 def test_dense_ones_that_were_not_begun_are_cut_and_the_others_stay(engine: Engine, job: JobView, rows: Rows) -> None:
     spans = "SELECT start_ns, end_ns FROM windows WHERE stream_id = {} ORDER BY start_ns"
-    first = taken(engine, job)
-    begun = next(claim for claim in iter(lambda: taken(engine, job), None) if claim.stream_id == first.stream_id)
+    first = claim_window(engine, job)
+    begun = next(claim for claim in iter(lambda: claim_window(engine, job), None) if claim.stream_id == first.stream_id)
     commit(engine, begun, page(900, more=True))
     commit(engine, first, page(*range(400)), last=True)
     assert jobs.split_dense(engine, job.id, 1) == 2 * 7  # 400 events a day, 50 wanted: two are left to be cut, in eight
@@ -194,7 +194,7 @@ def test_dense_ones_that_were_not_begun_are_cut_and_the_others_stay(engine: Engi
 
 def test_where_nothing_is_to_be_cut_nothing_is_locked(engine: Engine, job: JobView, store_url: str) -> None:
     """While another process writes, and holds what SQLite has but one of."""
-    first = taken(engine, job)
+    first = claim_window(engine, job)
     commit(engine, first, page(*range(5)), last=True)
     other = open_engine(store_url)
     with other.begin() as connection:
@@ -207,8 +207,8 @@ def test_where_nothing_is_to_be_cut_nothing_is_locked(engine: Engine, job: JobVi
     other.dispose()
 
 
-def test_how_far_it_is_is_told_by_the_time_that_is_covered(engine: Engine, job: JobView) -> None:
-    while (window := taken(engine, job)).api != Api.AUDIT:
+def test_progress_is_the_time_that_is_covered(engine: Engine, job: JobView) -> None:
+    while (window := claim_window(engine, job)).api != Api.AUDIT:
         windows.renew(engine, window)
     commit(engine, window, page(*range(5)), last=True)
     sign_in, _, audit = jobs.progress(engine, job.id)
@@ -217,7 +217,7 @@ def test_how_far_it_is_is_told_by_the_time_that_is_covered(engine: Engine, job: 
     assert (sign_in.done, sign_in.held) == (0, 1)
 
 
-def test_a_plan_tells_known_events_and_guesses_the_rest(engine: Engine, claim: StreamClaim) -> None:
+def test_a_plan_counts_stored_events_and_estimates_the_rest(engine: Engine, claim: StreamClaim) -> None:
     events = [Event(f"U{number}", START + number, "{}") for number in range(2500)]
     pages.commit_page(
         engine, claim, Page("c", has_more=False, events=events, invalid_items=[]), after=None, api_version="v2"

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 @pytest.fixture
 def pair(engine: Engine, moving: MovingClock) -> Pair:
     """Four pages of two events of audit, a minute apart, and one of sign-in with the third."""
-    made = Pair.made(engine)
+    created = Pair.create(engine)
     for number in range(4):
-        made.filled.commit(Api.AUDIT, 2)
+        created.filled.commit(Api.AUDIT, 2)
         if number == 2:
-            made.filled.commit(Api.SIGN_IN, 3)
+            created.filled.commit(Api.SIGN_IN, 3)
         moving.advance(60)
-    return made
+    return created

@@ -27,9 +27,9 @@ HOUR = 3600.0
 
 @pytest.fixture
 def pair(engine: Engine) -> Pair:
-    made = Pair.made(engine)
-    made.filled.commit(Api.AUDIT, 3)
-    return made
+    created = Pair.create(engine)
+    created.filled.commit(Api.AUDIT, 3)
+    return created
 
 
 def waiting(pair: Pair) -> list[str]:
@@ -77,15 +77,15 @@ def test_what_a_run_holds_does_not_wait_until_its_claim_lapses(pair: Pair, movin
 def test_a_stream_that_was_given_up_waits_for_a_person(pair: Pair) -> None:
     positions.stop(pair.engine, pair.claim(), BUSY, "first")
     assert waiting(pair) == []
-    forward_pairs.set_paused(pair.engine, pair.known, paused=True)
-    forward_pairs.set_paused(pair.engine, pair.known, paused=False)
+    forward_pairs.set_paused(pair.engine, pair.record, paused=True)
+    forward_pairs.set_paused(pair.engine, pair.record, paused=False)
     assert waiting(pair) == ["soc"], "it was resumed"
 
 
 def test_a_pair_that_is_paused_or_whose_source_forwards_nothing_does_not_wait(pair: Pair) -> None:
-    forward_pairs.set_paused(pair.engine, pair.known, paused=True)
+    forward_pairs.set_paused(pair.engine, pair.record, paused=True)
     assert waiting(pair) == []
-    forward_pairs.set_paused(pair.engine, pair.known, paused=False)
+    forward_pairs.set_paused(pair.engine, pair.record, paused=False)
     sources.save(pair.engine, replace(SOURCE, fields={}))
     assert waiting(pair) == []
 
@@ -93,14 +93,14 @@ def test_a_pair_that_is_paused_or_whose_source_forwards_nothing_does_not_wait(pa
 def test_rejected_events_wait_once_a_person_wants_them_sent_again(pair: Pair) -> None:
     pair.forward(FakeSender(refuse_all))
     assert waiting(pair) == []
-    assert replay.resend_rejected(pair.engine, pair.known) == 3
+    assert replay.resend_rejected(pair.engine, pair.record) == 3
     assert waiting(pair) == ["soc"]
     pair.forward(FakeSender())
     assert waiting(pair) == []
 
 
 def test_an_archive_waits_from_the_end_of_the_hour_on(engine: Engine, moving: MovingClock) -> None:
-    pair = Pair.made(engine, kind="archive")
+    pair = Pair.create(engine, kind="archive")
     pair.filled.commit(Api.AUDIT, 3)
     assert waiting(pair) == []
     moving.advance(HOUR + 150)

@@ -26,26 +26,26 @@ MINUTE_NS = 60 * 10**9
 def skip(pair: Pair, until_ns: int) -> None:
     """As of a pair that is new."""
     with writing(pair.engine) as connection:
-        forward_pairs._skip(connection, pair.known, until_ns)
+        forward_pairs._skip(connection, pair.record, until_ns)
 
 
-def test_pairs_are_known_by_siem_and_by_source(pair: Pair) -> None:
-    assert forward_pairs.find_all(pair.engine) == forward_pairs.find_all(pair.engine, SIEM) == [pair.known]
-    assert forward_pairs.find_all(pair.engine, SIEM, SOURCE.name) == [pair.known]
+def test_pairs_are_found_by_siem_and_by_source(pair: Pair) -> None:
+    assert forward_pairs.find_all(pair.engine) == forward_pairs.find_all(pair.engine, SIEM) == [pair.record]
+    assert forward_pairs.find_all(pair.engine, SIEM, SOURCE.name) == [pair.record]
     assert forward_pairs.find_all(pair.engine, "other") == forward_pairs.find_all(pair.engine, source="other") == []
-    assert forward_pairs.find(pair.engine, SOURCE.id, SIEM) == pair.known
+    assert forward_pairs.find(pair.engine, SOURCE.id, SIEM) == pair.record
     with pytest.raises(ThirdPartyConfigError, match="no SIEM named 'other'"):
         forward_pairs.require(pair.engine, "other")
     assert pair.actions() == ["siem add"]
 
 
-def test_those_of_a_deleted_source_are_not_unless_they_are_asked_for(pair: Pair) -> None:
+def test_those_of_a_deleted_source_are_not_unless_requested(pair: Pair) -> None:
     pair.filled.change("UPDATE sources SET deleted_ns = 1")
     assert forward_pairs.find_all(pair.engine) == []
     with pytest.raises(ThirdPartyConfigError, match="no SIEM named 'soc'"):
         forward_pairs.require(pair.engine, SIEM)
-    assert forward_pairs.find_all(pair.engine, with_deleted=True) == [pair.known]
-    assert forward_pairs.require(pair.engine, SIEM, SOURCE.name, with_deleted=True) == [pair.known]
+    assert forward_pairs.find_all(pair.engine, with_deleted=True) == [pair.record]
+    assert forward_pairs.require(pair.engine, SIEM, SOURCE.name, with_deleted=True) == [pair.record]
 
 
 def test_a_new_pair_leaves_out_what_was_received_before_at_once(pair: Pair, moving: MovingClock) -> None:
@@ -67,7 +67,7 @@ def test_a_pair_that_is_killed_as_it_is_made_is_not_there(pair: Pair, monkeypatc
     monkeypatch.setattr(positions, "move_within", killed)
     with pytest.raises(KeyboardInterrupt):
         forward_pairs.save(pair.engine, SOURCE.id, "other", "webhook", {}, "first", since_ns=2**62)
-    assert forward_pairs.find_all(pair.engine) == [pair.known]
+    assert forward_pairs.find_all(pair.engine) == [pair.record]
 
 
 def test_a_pair_of_another_kind_sends_all_there_is(pair: Pair) -> None:
@@ -92,7 +92,7 @@ def test_a_run_that_is_late_brings_back_no_pair(pair: Pair, kind: str) -> None:
     changed = forward_pairs.save(pair.engine, SOURCE.id, SIEM, "webhook", {}, "second", only_known=True)
     assert (changed[0].fingerprint, changed[1]) == ("second", True)
     if kind == "webhook":
-        forward_pairs.remove(pair.engine, pair.known)
+        forward_pairs.remove(pair.engine, pair.record)
     before = forward_pairs.find_all(pair.engine)
     with pytest.raises(ThirdPartyConfigError, match="The events of '1Pass' are not forwarded to 'soc'") as raised:
         forward_pairs.save(pair.engine, SOURCE.id, SIEM, kind, {}, "third", only_known=True)
@@ -105,19 +105,19 @@ def test_a_run_that_is_late_brings_back_no_pair(pair: Pair, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "meant"),
+    ("value", "enabled"),
     [(True, True), ("true", True), ("True", True), (False, False), ("yes", False), (1, False), (1.0, False)],
 )
-def test_a_source_says_whether_its_events_are_meant_for_a_siem(pair: Pair, value: object, meant: bool) -> None:
+def test_the_field_of_a_source_enables_forwarding(pair: Pair, value: object, enabled: bool) -> None:
     from dataclasses import replace
 
     sources.save(pair.engine, replace(SOURCE, fields={"_siemForward": value}))
-    assert forward_pairs.source_metadata(pair.engine, SOURCE.id).for_siem is meant
+    assert forward_pairs.source_metadata(pair.engine, SOURCE.id).for_siem is enabled
 
 
 def test_pause_and_resume_say_whether_they_changed_anything(pair: Pair) -> None:
     assert [
-        forward_pairs.set_paused(pair.engine, pair.known, paused=paused) for paused in (True, True, False, False)
+        forward_pairs.set_paused(pair.engine, pair.record, paused=paused) for paused in (True, True, False, False)
     ] == [
         True,
         False,
@@ -170,9 +170,9 @@ def test_a_page_that_is_committed_while_it_looks_is_not_skipped(
 def test_what_was_not_sent_is_not_pruned(pair: Pair, moving: MovingClock) -> None:
     moving.advance(500 * 86_400)
     advance(pair.engine, pair.claim(), BatchOutcome(1, pair.ids()[3], 4, 0), [])
-    left = pair.ids()[4:]
+    remaining = pair.ids()[4:]
     assert prune_all(pair) == 4
-    assert pair.ids() == left
+    assert pair.ids() == remaining
 
 
 def prune_all(pair: Pair, api: Api = Api.AUDIT) -> int:
@@ -184,26 +184,26 @@ def prune_all(pair: Pair, api: Api = Api.AUDIT) -> int:
     return removed
 
 
-def test_what_was_refused_is_not_pruned_until_it_is_left_out(pair: Pair, moving: MovingClock) -> None:
+def test_rejected_events_are_not_pruned_until_they_are_discarded(pair: Pair, moving: MovingClock) -> None:
     moving.advance(500 * 86_400)
-    turned = pair.rejects(1, 4)
+    rejected = pair.rejects(1, 4)
     assert prune_all(pair) == 6
-    assert pair.ids() == turned
-    assert replay.resend_rejected(pair.engine, pair.known) == 2
-    rejected_events.discard(pair.engine, pair.known)
+    assert pair.ids() == rejected
+    assert replay.resend_rejected(pair.engine, pair.record) == 2
+    rejected_events.discard(pair.engine, pair.record)
     assert prune_all(pair) == 2
 
 
-def test_what_is_refused_while_it_prunes_stays(pair: Pair, moving: MovingClock) -> None:
+def test_events_that_are_rejected_during_a_prune_stay(pair: Pair, moving: MovingClock) -> None:
     advance(pair.engine, pair.claim(), BatchOutcome(1, pair.ids()[-1], 8, 0), [])
     moving.advance(500 * 86_400)
     target = next(one for one in prune.targets(pair.engine) if one.api == Api.AUDIT)
     rule = prune.parse_rule("200d")
     found, _ = prune._next_batch(pair.engine, target.stream_id, rule, rule.before_ns, (0, -1))
     digests = prune._digests(pair.engine, found)
-    turned = pair.rejects(1, 4)
+    rejected = pair.rejects(1, 4)
     assert prune._remove(pair.engine, target, rule, digests) == 6
-    assert pair.ids() == turned
+    assert pair.ids() == rejected
 
 
 def test_what_a_pair_has_never_looked_at_is_not_pruned(pair: Pair, moving: MovingClock) -> None:
@@ -227,10 +227,10 @@ def test_nothing_of_a_removed_pair_stays(pair: Pair) -> None:
     claim = pair.claim()
     advance(pair.engine, claim, BatchOutcome(1, 9, 0, 0, (RejectedEvent(2, "U2", "400", "no"),)), [])
     positions.stop(pair.engine, claim, ThirdPartyConfigError("401"), "first")
-    forward_pairs.remove(pair.engine, pair.known)
+    forward_pairs.remove(pair.engine, pair.record)
     assert forward_pairs.find_all(pair.engine) == []
     for table in ("positions", "rejected_events", "pairs"):
         assert pair.filled.ask(f"SELECT count(*) FROM {table}") == [(0,)]
     assert health.open_conditions(pair.engine, SOURCE.id) == {}
-    assert pair.told()[-2:] == [("Recovered", "Error", "Healthy"), ("Recovered", "Warning", "Healthy")]
+    assert pair.health_events()[-2:] == [("Recovered", "Error", "Healthy"), ("Recovered", "Warning", "Healthy")]
     assert len(pair.ids()) == 8

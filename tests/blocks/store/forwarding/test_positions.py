@@ -1,4 +1,4 @@
-"""A position moves under a claim, behind what the SIEM has said yes to; its errors are told once for each pair."""
+"""A position moves under a claim, after what the SIEM has acknowledged; its errors are reported once for each pair."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SHUT = ThirdPartyConfigError("The SIEM refuses the token (401).", hint="Store it
 
 @pytest.fixture
 def pair(engine: Engine) -> Pair:
-    return Pair.made(engine)
+    return Pair.create(engine)
 
 
 def step(last_id: int, *refused: int, first_id: int = 1, sent: int = 1) -> BatchOutcome:
@@ -49,14 +49,14 @@ def step(last_id: int, *refused: int, first_id: int = 1, sent: int = 1) -> Batch
 
 
 def fail_for(pair: Pair, claim: PositionClaim, moving: MovingClock) -> None:
-    """Until it is told."""
+    """Until it is reported."""
     record_failure(pair.engine, claim, BUSY)
     moving.advance(REPORTED_AFTER_NS / 1e9)
     record_failure(pair.engine, claim, BUSY)
 
 
 def test_a_new_pair_begins_before_the_first_event(pair: Pair) -> None:
-    found = positions.of_pair(pair.engine, pair.known.id)
+    found = positions.of_pair(pair.engine, pair.record.id)
     assert sorted(view.api for view in found) == sorted(Api)
     assert {(view.acknowledged_id, view.in_flight, view.replays) for view in found} == {(0, (), 0)}
 
@@ -83,7 +83,7 @@ def test_one_run_has_it_until_its_claim_lapses(pair: Pair, moving: MovingClock) 
     assert acquire(pair.engine, pair.view(), "run-3") is None
 
 
-def test_what_a_run_gives_back_the_next_one_takes(pair: Pair) -> None:
+def test_what_a_run_releases_the_next_one_claims(pair: Pair) -> None:
     release(pair.engine, pair.claim())
     finish(pair.engine, pair.claim(holder="run-2"))
     assert pair.claim(holder="run-3")
@@ -111,7 +111,7 @@ def test_it_moves_with_the_counts_and_the_plan(pair: Pair) -> None:
     assert pair.filled.ask(f"SELECT sent, filtered, rejected FROM positions WHERE acknowledged_id = {5}") == [(3, 2, 0)]
 
 
-def test_what_is_planned_stays_when_a_run_gives_back_and_ends_when_one_finishes(pair: Pair) -> None:
+def test_what_is_planned_stays_when_a_run_releases_and_ends_when_one_finishes(pair: Pair) -> None:
     claim = pair.claim()
     advance(pair.engine, claim, None, [5, 9])
     release(pair.engine, claim)
@@ -127,11 +127,11 @@ def test_what_a_person_does_takes_the_claim_away(pair: Pair, taking_away: str) -
     advance(pair.engine, claim, step(pair.ids()[0]), [pair.ids()[1]])
     if taking_away == "resume":
         record_failure(pair.engine, claim, BUSY)  # it waits for its next attempt
-        forward_pairs.set_paused(pair.engine, pair.known, paused=False)
+        forward_pairs.set_paused(pair.engine, pair.record, paused=False)
     elif taking_away == "remove":
-        forward_pairs.remove(pair.engine, pair.known)
+        forward_pairs.remove(pair.engine, pair.record)
     elif taking_away == "replay":
-        replay.resend_since(pair.engine, pair.known, 0)
+        replay.resend_since(pair.engine, pair.record, 0)
     else:
         forward_pairs.save(pair.engine, SOURCE.id, SIEM, "webhook", {}, "second")
     with pytest.raises(ClaimLostError):
@@ -146,8 +146,8 @@ def test_what_a_person_does_takes_the_claim_away(pair: Pair, taking_away: str) -
 def test_a_pause_or_its_end_leaves_the_claim_of_one_that_sends_well(pair: Pair, paused: bool) -> None:
     pair.filled.commit(Api.AUDIT, 3)
     claim = pair.claim()
-    forward_pairs.set_paused(pair.engine, pair.known, paused=True)
-    forward_pairs.set_paused(pair.engine, pair.known, paused=paused)
+    forward_pairs.set_paused(pair.engine, pair.record, paused=True)
+    forward_pairs.set_paused(pair.engine, pair.record, paused=paused)
     advance(pair.engine, claim, step(pair.ids()[0]), [])
     assert pair.view().acknowledged_id == pair.ids()[0]
 
@@ -158,32 +158,32 @@ def test_the_same_configuration_takes_nothing_away(pair: Pair) -> None:
     renew(pair.engine, claim)
 
 
-# Errors, and what is told of them
+# Errors, and how they are reported
 
 
-def test_a_fault_is_told_once_it_lasts_and_once_for_all_apis(pair: Pair, moving: MovingClock) -> None:
+def test_an_error_is_reported_once_it_lasts_and_once_for_all_apis(pair: Pair, moving: MovingClock) -> None:
     claims = {api: pair.claim(api) for api in Api}
     for claim in claims.values():
         record_failure(pair.engine, claim, BUSY)
-    assert pair.told() == []
+    assert pair.health_events() == []
     moving.advance(REPORTED_AFTER_NS / 1e9)
     for claim in claims.values():
         record_failure(pair.engine, claim, BUSY)
-    assert pair.told() == [("ThirdPartyGenericError", "Warning", "UnHealthy")]
+    assert pair.health_events() == [("ThirdPartyGenericError", "Warning", "UnHealthy")]
     for claim in claims.values():
         advance(pair.engine, claim, step(1), [])
-    assert pair.told()[1:] == [("Recovered", "Warning", "Healthy")]
+    assert pair.health_events()[1:] == [("Recovered", "Warning", "Healthy")]
 
 
 def test_all_apis_that_give_up_after_each_other_are_one_error(pair: Pair, moving: MovingClock) -> None:
-    """Each notes its failure before it stops, and that must not tell of a warning between two errors."""
+    """Each notes its failure before it stops, and that must not report a warning between two errors."""
     claims = {api: pair.claim(api) for api in Api}
     for claim in claims.values():
         fail_for(pair, claim, moving)
     for claim in claims.values():
         record_failure(pair.engine, claim, BUSY)
         stop(pair.engine, claim, BUSY, "first")
-    assert pair.told() == [
+    assert pair.health_events() == [
         ("ThirdPartyGenericError", "Warning", "UnHealthy"),
         ("ThirdPartyGenericError", "Error", "UnHealthy"),
     ]
@@ -194,11 +194,11 @@ def test_it_is_over_when_no_api_has_one(pair: Pair, moving: MovingClock) -> None
     audit, sign_in = pair.claim(), pair.claim(Api.SIGN_IN)
     stop(pair.engine, audit, SHUT, "first")
     finish(pair.engine, sign_in)
-    assert pair.told() == [("ThirdPartyConfigError", "Error", "UnHealthy")]
-    forward_pairs.set_paused(pair.engine, pair.known, paused=False)
+    assert pair.health_events() == [("ThirdPartyConfigError", "Error", "UnHealthy")]
+    forward_pairs.set_paused(pair.engine, pair.record, paused=False)
     assert pair.view().stopped_fingerprint is None
     finish(pair.engine, pair.claim())
-    assert pair.told()[1:] == [("Recovered", "Error", "Healthy")]
+    assert pair.health_events()[1:] == [("Recovered", "Error", "Healthy")]
 
 
 def test_the_time_of_the_first_failure_is_kept_until_there_is_progress(pair: Pair, moving: MovingClock) -> None:
@@ -237,7 +237,7 @@ def test_attempts_are_counted_across_runs_until_there_is_progress(pair: Pair, mo
 
 
 @pytest.mark.parametrize(
-    ("error", "fingerprint", "noted", "said"),
+    ("error", "fingerprint", "noted", "message"),
     [
         (SHUT, "first", False, "Store it anew. `onepassword-source siem test soc` tries it; "),
         (BUSY, "first", True, "It was tried for 90 minutes. `onepassword-source siem test soc` tries it; "),
@@ -245,11 +245,13 @@ def test_attempts_are_counted_across_runs_until_there_is_progress(pair: Pair, mo
     ],
 )
 def test_what_stops_a_pair_is_reported_with_the_commands_that_help(
-    pair: Pair, error: SourceError, fingerprint: str | None, noted: bool, said: str
+    pair: Pair, error: SourceError, fingerprint: str | None, noted: bool, message: str
 ) -> None:
     stop(pair.engine, pair.claim(), error, fingerprint, noted=noted)
     (event,) = health.unpublished(pair.engine, SOURCE.id)
-    assert event.hint == (said if fingerprint is None else f"{said}`onepassword-source siem resume soc` sends again.")
+    assert event.hint == (
+        message if fingerprint is None else f"{message}`onepassword-source siem resume soc` sends again."
+    )
 
 
 # Errors before anything is sent
@@ -269,54 +271,54 @@ def test_a_pair_that_cannot_be_opened_is_in_error_until_it_can(pair: Pair, movin
     stop(pair.engine, pair.claim(Api.SIGN_IN), SHUT, "first")
     moving.advance(60)
     for _ in range(2):
-        positions.record_pair_failure(pair.engine, pair.known.id, MISSING)
-    views = positions.of_pair(pair.engine, pair.known.id)
+        positions.record_pair_failure(pair.engine, pair.record.id, MISSING)
+    views = positions.of_pair(pair.engine, pair.record.id)
     assert {(one.error_type, one.error_code, one.error_message) for one in views} == {
         ("ThirdPartyConfigError", "no-block", str(MISSING))
     }
     assert {one.failing_since_ns for one in views} == {moving.now_ns(), moving.now_ns() - MINUTE_NS}
-    assert pair.told() == [("ThirdPartyConfigError", "Error", "UnHealthy")]
+    assert pair.health_events() == [("ThirdPartyConfigError", "Error", "UnHealthy")]
     assert {one.stopped_fingerprint for one in views} == {None}, "the next run tries again"
     for api in Api:
         finish(pair.engine, pair.claim(api))
-    assert pair.told()[1:] == [("Recovered", "Error", "Healthy")]
-    assert {one.failing_since_ns for one in positions.of_pair(pair.engine, pair.known.id)} == {None}
+    assert pair.health_events()[1:] == [("Recovered", "Error", "Healthy")]
+    assert {one.failing_since_ns for one in positions.of_pair(pair.engine, pair.record.id)} == {None}
 
 
 def test_a_pair_that_was_removed_meanwhile_has_no_error(pair: Pair) -> None:
-    forward_pairs.remove(pair.engine, pair.known)
-    positions.record_pair_failure(pair.engine, pair.known.id, MISSING)
-    assert pair.told() == []
+    forward_pairs.remove(pair.engine, pair.record)
+    positions.record_pair_failure(pair.engine, pair.record.id, MISSING)
+    assert pair.health_events() == []
     assert pair.filled.ask("SELECT count(*) FROM positions") == [(0,)]
 
 
-def test_nobody_takes_what_was_paused_or_deleted_since_it_was_looked_at(pair: Pair) -> None:
+def test_what_was_paused_or_deleted_since_it_was_read_is_not_claimed(pair: Pair) -> None:
     view = pair.view()
-    forward_pairs.set_paused(pair.engine, pair.known, paused=True)
+    forward_pairs.set_paused(pair.engine, pair.record, paused=True)
     assert acquire(pair.engine, view, "run-1") is None
-    forward_pairs.set_paused(pair.engine, pair.known, paused=False)
+    forward_pairs.set_paused(pair.engine, pair.record, paused=False)
     assert acquire(pair.engine, view, "run-1")
     pair.filled.change("UPDATE sources SET deleted_ns = 1")
     assert acquire(pair.engine, view, "run-1") is None
 
 
-# What was refused
+# Rejected events
 
 
-def test_refused_events_are_kept_and_told_of_once_until_none_is_left(pair: Pair) -> None:
+def test_rejected_events_are_kept_and_reported_once_until_none_is_left(pair: Pair) -> None:
     claim = pair.claim()
     advance(pair.engine, claim, step(5, 2, 4), [])
     advance(pair.engine, claim, step(9, 8, first_id=6), [])
-    asked = "SELECT event_id, uuid, code, answer FROM rejected_events ORDER BY event_id"
-    assert pair.filled.ask(asked) == [(2, "U2", "400", "no"), (4, "U4", "400", "no"), (8, "U8", "400", "no")]
-    assert pair.told() == [("EventsRejected", "Warning", "UnHealthy")]
+    query = "SELECT event_id, uuid, code, answer FROM rejected_events ORDER BY event_id"
+    assert pair.filled.ask(query) == [(2, "U2", "400", "no"), (4, "U4", "400", "no"), (8, "U8", "400", "no")]
+    assert pair.health_events() == [("EventsRejected", "Warning", "UnHealthy")]
     assert pair.filled.ask("SELECT max(rejected) FROM positions") == [(3,)]
     advance(pair.engine, claim, step(5, 4), [])  # as after a replay
-    assert [row[0] for row in pair.filled.ask(asked)] == [4, 8]
-    assert len(pair.told()) == 1
+    assert [row[0] for row in pair.filled.ask(query)] == [4, 8]
+    assert len(pair.health_events()) == 1
     advance(pair.engine, claim, step(9), [])
-    assert pair.filled.ask(asked) == []
-    assert pair.told()[1:] == [("Recovered", "Warning", "Healthy")]
+    assert pair.filled.ask(query) == []
+    assert pair.health_events()[1:] == [("Recovered", "Warning", "Healthy")]
     assert pair.filled.ask("SELECT max(rejected) FROM positions") == [(0,)]
 
 

@@ -1,4 +1,4 @@
-"""What is behind a position is read whole, in order, by the key alone, and cut into the same portions once more."""
+"""What is after a position is read whole, in order, by the key alone, and cut into the same batches again."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def all_of(events: UnsentEvents) -> list[OutgoingEvent]:
 
 
 def stored(filled: Filled, api: Api = Api.AUDIT) -> list[tuple[Any, ...]]:
-    asked = f"SELECT id, uuid, time_ns, received_ns, body FROM events WHERE stream_id = {filled.id_of(api)} ORDER BY id"
-    return filled.ask(asked)
+    query = f"SELECT id, uuid, time_ns, received_ns, body FROM events WHERE stream_id = {filled.id_of(api)} ORDER BY id"
+    return filled.ask(query)
 
 
 def ids(found: Sequence[EventBatch]) -> list[list[int]]:
-    return [[one.id for one in portion.events] for portion in found]
+    return [[one.id for one in batch.events] for batch in found]
 
 
 def hourly_ids(events: UnsentEvents, size: int) -> list[list[int]]:
@@ -108,7 +108,7 @@ def test_what_is_read_at_once_is_bounded_by_the_length_of_the_bodies(
     assert 300_000 < most <= unsent_events.READ_BYTES + 2 * 300_000
 
 
-def test_a_portion_ends_where_its_bodies_are_long_enough(filled: Filled) -> None:
+def test_a_batch_ends_where_its_bodies_are_long_enough(filled: Filled) -> None:
     rows = stored(filled)
     size = len(rows[0][4])
     assert ids(list(batches(behind(filled), 100, octets=lambda: 2 * size))) == chunks([row[0] for row in rows], 2)
@@ -116,11 +116,11 @@ def test_a_portion_ends_where_its_bodies_are_long_enough(filled: Filled) -> None
     assert ids(list(batches(behind(filled), 100, [rows[4][0]], octets=lambda: 1)))[0] == [row[0] for row in rows[:5]]
 
 
-def test_what_was_taken_of_a_portion_is_not_kept_there(filled: Filled) -> None:
-    (portion,) = batches(behind(filled), 100)
-    assert [one.id for one in portion.take()] == [row[0] for row in stored(filled)]
-    assert portion.events == ()
-    assert (portion.first_id, portion.last_id) == (stored(filled)[0][0], stored(filled)[-1][0])
+def test_events_taken_from_a_batch_are_not_kept_there(filled: Filled) -> None:
+    (batch,) = batches(behind(filled), 100)
+    assert [one.id for one in batch.take()] == [row[0] for row in stored(filled)]
+    assert batch.events == ()
+    assert (batch.first_id, batch.last_id) == (stored(filled)[0][0], stored(filled)[-1][0])
 
 
 def test_a_stream_without_events_has_none(engine: Engine, source: sources.SourceRecord) -> None:
@@ -135,15 +135,15 @@ def test_what_is_committed_meanwhile_comes_too(filled: Filled) -> None:
 
 
 def test_pruned_events_are_passed_over(filled: Filled) -> None:
-    gone = [*filled.ids(1), *filled.ids(3)[1:3], *filled.ids(6)]
-    _prune(filled, gone)
+    pruned = [*filled.ids(1), *filled.ids(3)[1:3], *filled.ids(6)]
+    _prune(filled, pruned)
     assert [one.id for one in all_of(behind(filled))] == [row[0] for row in stored(filled)]
-    assert not set(gone) & {one.id for one in all_of(behind(filled))}
+    assert not set(pruned) & {one.id for one in all_of(behind(filled))}
 
 
-def _prune(filled: Filled, gone: Sequence[int]) -> None:
+def _prune(filled: Filled, pruned: Sequence[int]) -> None:
     with filled.engine.begin() as connection:
-        for id_ in gone:
+        for id_ in pruned:
             connection.execute(
                 text(
                     "INSERT INTO pruned_events (stream_id, uuid, event_id, time_ns, received_ns, digest) "
@@ -153,7 +153,7 @@ def _prune(filled: Filled, gone: Sequence[int]) -> None:
             )
             connection.execute(text("DELETE FROM events WHERE id = :id"), {"id": id_})
         counts = "UPDATE streams SET events = events - :n, pruned = pruned + :n WHERE id = :stream"
-        connection.execute(text(counts), {"n": len(gone), "stream": filled.id_of(Api.AUDIT)})
+        connection.execute(text(counts), {"n": len(pruned), "stream": filled.id_of(Api.AUDIT)})
 
 
 # Events that were stored before there was a chain
@@ -216,32 +216,32 @@ def test_a_store_of_an_older_version_is_read_whole(empty_url: str) -> None:
     engine.dispose()
 
 
-# Portions
+# Batches
 
 
-def test_portions_hold_so_many_events_and_the_last_one_what_is_left(filled: Filled) -> None:
+def test_batches_hold_so_many_events_and_the_last_one_the_rest(filled: Filled) -> None:
     all_ids = [row[0] for row in stored(filled)]
     assert ids(list(batches(behind(filled), 7))) == chunks(all_ids, 7)
 
 
-def test_portions_that_were_planned_end_as_planned_whatever_has_come_since(filled: Filled) -> None:
+def test_planned_batches_end_as_planned_whatever_has_come_since(filled: Filled) -> None:
     all_ids = [row[0] for row in stored(filled)]
     before = list(batches(behind(filled), 7))
     filled.commit(Api.AUDIT, 50)
-    plan = [portion.last_id for portion in before]
+    plan = [batch.last_id for batch in before]
     again = list(batches(behind(filled), 7, plan))
     assert ids(again)[: len(before)] == ids(before)
     assert ids(again)[len(before) :] == chunks([row[0] for row in stored(filled)][len(all_ids) :], 7)
 
 
-def test_a_planned_portion_that_was_pruned_is_passed_over(filled: Filled) -> None:
+def test_a_planned_batch_that_was_pruned_is_passed_over(filled: Filled) -> None:
     all_ids = [row[0] for row in stored(filled)]
     plan = [all_ids[3], all_ids[7], all_ids[11]]
     _prune(filled, all_ids[4:8])
     assert ids(list(batches(behind(filled), 100, plan))) == [all_ids[:4], all_ids[8:12], all_ids[12:]]
 
 
-def test_a_portion_that_was_pruned_in_part_keeps_its_end(filled: Filled) -> None:
+def test_a_batch_that_was_pruned_in_part_keeps_its_end(filled: Filled) -> None:
     all_ids = [row[0] for row in stored(filled)]
     plan = [all_ids[5], all_ids[9]]
     _prune(filled, all_ids[4:6])
@@ -255,7 +255,7 @@ def growing(engine: Engine, source: sources.SourceRecord) -> Filled:
 
 @given(st.lists(st.integers(1, 8), min_size=1, max_size=6), st.integers(1, 9), st.data())
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_plan_and_any_later_pages_make_portions_of_all_events(
+def test_any_plan_and_any_later_pages_make_batches_of_all_events(
     growing: Filled, sizes: list[int], size: int, data: st.DataObject
 ) -> None:
     start = max((row[0] for row in stored(growing)), default=0)
@@ -265,9 +265,9 @@ def test_any_plan_and_any_later_pages_make_portions_of_all_events(
     new_ids = [row[0] for row in stored(growing) if row[0] > start]
     plan = [new_ids[place] for place in sorted(data.draw(st.sets(st.integers(0, sum(sizes) - 1), max_size=4)))]
     found = ids(list(batches(behind(growing, start), size, plan)))
-    assert [id_ for portion in found for id_ in portion] == new_ids
-    assert [portion[-1] for portion in found][: len(plan)] == plan
-    assert all(len(portion) <= size for portion in found[len(plan) :])
+    assert [id_ for batch in found for id_ in batch] == new_ids
+    assert [batch[-1] for batch in found][: len(plan)] == plan
+    assert all(len(batch) <= size for batch in found[len(plan) :])
 
 
 # Hours
@@ -290,7 +290,7 @@ def hourly(engine: Engine, source: sources.SourceRecord, moving: MovingClock) ->
     return filled
 
 
-def test_an_hour_that_is_over_is_one_portion_and_an_open_one_is_left(hourly: Filled) -> None:
+def test_an_hour_that_is_over_is_one_batch_and_an_open_one_is_left(hourly: Filled) -> None:
     all_ids = [row[0] for row in stored(hourly)]
     assert hourly_ids(behind(hourly), 100) == [all_ids[:4]]
 
@@ -329,11 +329,11 @@ def test_an_hour_begins_again_with_half_of_what_was_taken(hourly: Filled) -> Non
 def test_what_is_not_taken_of_an_hour_is_the_next_one(hourly: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unsent_events, "CHUNK", 3)
     all_ids = [row[0] for row in stored(hourly)]
-    taken = [[one.id for one in next(hour.events())] for hour in hours(behind(hourly), 100)]
-    assert taken == [all_ids[:3], all_ids[3:4]]
+    batches_read = [[one.id for one in next(hour.events())] for hour in hours(behind(hourly), 100)]
+    assert batches_read == [all_ids[:3], all_ids[3:4]]
 
 
-def test_an_event_that_is_committed_late_makes_a_portion_of_its_own(hourly: Filled, moving: MovingClock) -> None:
+def test_an_event_that_is_committed_late_makes_a_batch_of_its_own(hourly: Filled, moving: MovingClock) -> None:
     """A transaction took the time before the hour's end, and ended long after it."""
     all_ids = [row[0] for row in stored(hourly)]
     _commit_at(hourly, moving, HOUR_0 + 59 * 60 * 10**9)
@@ -403,7 +403,7 @@ def test_no_read_goes_through_a_whole_stream_or_table_or_sorts(large: Filled) ->
 
 
 def _plans(filled: Filled, api: Api) -> list[str]:
-    """The plan of each question that reading a stream from its start asks about events and links."""
+    """The plan of each query with which a stream is read from its start."""
     from sqlalchemy import event as listening
 
     found: list[str] = []
@@ -427,20 +427,20 @@ def test_a_quiet_stream_is_not_looked_for_among_the_others(large: Filled) -> Non
     """Where nothing is new, no event is looked at; nor those before the first page of a younger stream."""
     from sqlalchemy import event as listening
 
-    asked: list[str] = []
+    statements: list[str] = []
 
     def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
-        asked.append(statement)
+        statements.append(statement)
 
     last = stored(large, Api.ITEM_USAGE)[-1][0]
     listening.listen(large.engine, "before_cursor_execute", note)
     assert all_of(behind(large, last, Api.ITEM_USAGE)) == []
-    assert not [one for one in asked if " FROM events" in one]
+    assert not [one for one in statements if " FROM events" in one]
     reads = all_of(behind(large, 0, Api.ITEM_USAGE))
     listening.remove(large.engine, "before_cursor_execute", note)
     assert len(reads) == 3
     # PostgreSQL's cursor is opened by the driver itself, so only SQLite's statement is seen here.
-    assert len([one for one in asked if "FROM events" in one]) == (1 if is_sqlite(large.engine) else 0)
+    assert len([one for one in statements if "FROM events" in one]) == (1 if is_sqlite(large.engine) else 0)
 
 
 # Writers at once
@@ -455,8 +455,8 @@ def test_beside_writers_nothing_is_passed_over(engine: Engine, source: sources.S
     def write(api: Api) -> None:
         cursor = None
         for number in range(25):
-            made: list[ReadEvent] = [event(api, number * 7 + n) for n in range(7)]
-            page = Page(f"{api}{number}", has_more=True, events=made, invalid_items=[])
+            events: list[ReadEvent] = [event(api, number * 7 + n) for n in range(7)]
+            page = Page(f"{api}{number}", has_more=True, events=events, invalid_items=[])
             pages.commit_page(engine, claims[api], page, after=cursor, api_version="v2")
             cursor = page.cursor
 
@@ -467,10 +467,10 @@ def test_beside_writers_nothing_is_passed_over(engine: Engine, source: sources.S
     read: dict[Api, list[int]] = {api: [] for api in Api}
     while not written.is_set():
         if not any(writer.is_alive() for writer in writers):
-            written.set()  # and once more
+            written.set()  # and again
         for api in Api:
             read[api] += [one.id for one in all_of(followed[api])]
-        time.sleep(0.001)  # SQLite's one connection goes to whoever comes first: else to this loop, again and again
+        time.sleep(0.001)  # SQLite's one connection goes to the first that comes: else to this loop, again and again
     for writer in writers:
         writer.join()
     for api in Api:
@@ -478,13 +478,13 @@ def test_beside_writers_nothing_is_passed_over(engine: Engine, source: sources.S
         assert len(read[api]) == 25 * 7
 
 
-def test_portions_know_their_ends() -> None:
-    portion = EventBatch([OutgoingEvent(3, "a", 1, 1, "{}"), OutgoingEvent(9, "b", 1, 1, "{}")])
-    assert (portion.first_id, portion.last_id) == (3, 9)
+def test_batches_know_their_ends() -> None:
+    batch = EventBatch([OutgoingEvent(3, "a", 1, 1, "{}"), OutgoingEvent(9, "b", 1, 1, "{}")])
+    assert (batch.first_id, batch.last_id) == (3, 9)
 
 
 def test_a_row_that_the_database_cannot_give_is_an_error_of_the_store(filled: Filled) -> None:
-    """It comes in the middle of the rows, when the driver is asked and SQLAlchemy is not."""
+    """It comes in the middle of the rows, from the driver and not from SQLAlchemy."""
     if not is_sqlite(filled.engine):
         pytest.skip("PostgreSQL has all rows before the first one is looked at")
     last = stored(filled)[-1][0]

@@ -36,8 +36,8 @@ def page(numbers: Iterable[int], cursor: str, *, start_ns: int = 1_700_000_000 *
     )
 
 
-def commit(engine: Engine, claim: StreamClaim, wanted: Page, after: str | None = None) -> None:
-    pages.commit_page(engine, claim, wanted, after=after, api_version="v2")
+def commit(engine: Engine, claim: StreamClaim, new_page: Page, after: str | None = None) -> None:
+    pages.commit_page(engine, claim, new_page, after=after, api_version="v2")
 
 
 def test_each_page_that_brings_something_is_a_link(engine: Engine, claim: StreamClaim) -> None:
@@ -136,7 +136,7 @@ class TestSpans:
     ) -> None:
         self.drain(engine, view, 10 * DAY_NS, 11 * DAY_NS)
         self.drain(engine, view, 12 * DAY_NS, 13 * DAY_NS)
-        self.drain(engine, view, 9 * DAY_NS, 12 * DAY_NS)  # read anew from before: nothing is taken back
+        self.drain(engine, view, 9 * DAY_NS, 12 * DAY_NS)  # read again from before: nothing is undone
         assert rows("SELECT start_ns, end_ns FROM collected_spans ORDER BY id") == [
             (10 * DAY_NS, 11 * DAY_NS),
             (12 * DAY_NS, 13 * DAY_NS),

@@ -1,4 +1,4 @@
-"""What a chain alone cannot tell is found with a head that was kept elsewhere."""
+"""What a chain alone cannot show is found with a checkpoint that was saved elsewhere."""
 
 from __future__ import annotations
 
@@ -52,14 +52,18 @@ ALL_LEAD = dict.fromkeys(Api, "leads")
 
 def test_a_head_is_one_line_with_all_that_is_needed(filled: Filled, moving: MovingClock) -> None:
     line = head(filled).line()
-    told = json.loads(line)
+    document = json.loads(line)
     assert line.isascii()
     assert "\n" not in line
-    assert (told["source"], told["source_id"], told["time"]) == (SOURCE.name, SOURCE.id, "2026-09-21T14:13:20Z")
+    assert (document["source"], document["source_id"], document["time"]) == (
+        SOURCE.name,
+        SOURCE.id,
+        "2026-09-21T14:13:20Z",
+    )
     ((digest, committed_ns),) = filled.ask(
         "SELECT digest, committed_ns FROM chain WHERE stream_id = {audit} AND number = 6"
     )
-    assert told["heads"]["audit"] == {
+    assert document["heads"]["audit"] == {
         "link": 6,
         "digest": bytes(digest).hex(),
         "events": 24,
@@ -68,10 +72,10 @@ def test_a_head_is_one_line_with_all_that_is_needed(filled: Filled, moving: Movi
 
 
 def test_it_is_one_read(filled: Filled) -> None:
-    asked: list[str] = []
-    database_event.listen(filled.engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    statements: list[str] = []
+    database_event.listen(filled.engine, "before_cursor_execute", lambda *document: statements.append(document[2]))
     checkpoints.current(filled.engine, SOURCE.id)
-    assert [one.split()[0] for one in asked if one != "BEGIN"] == ["SELECT"]
+    assert [one.split()[0] for one in statements if one != "BEGIN"] == ["SELECT"]
 
 
 def test_before_the_first_event_it_is_the_origin(engine: Engine, source: SourceRecord) -> None:
@@ -116,7 +120,7 @@ def test_a_chain_that_was_cut_short_is_sound_and_does_not_lead_to_the_head(fille
 
 
 def forge(filled: Filled) -> None:
-    """Make the whole chain of the audit stream anew with the program's own code."""
+    """Rewrite the whole chain of the audit stream with the program's own code."""
     before = ORIGIN
     with filled.engine.connect() as connection:
         found = list(verification.links(connection, filled.id_of(Api.AUDIT)))
@@ -134,7 +138,7 @@ def forge(filled: Filled) -> None:
     filled.change("UPDATE streams SET link_digest = :digest WHERE id = {audit}", digest=before)
 
 
-def test_a_chain_that_was_made_anew_is_sound_and_does_not_lead_to_the_head(filled: Filled) -> None:
+def test_a_rewritten_chain_is_sound_and_does_not_match_the_checkpoint(filled: Filled) -> None:
     kept = head(filled)
     forge(filled)
     assert compared(filled, kept) == ALL_LEAD  # it is the same one
@@ -189,7 +193,7 @@ def test_a_line_of_a_log_is_a_head_too(filled: Filled) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "there is no checkpoint in it"),
         ("\n \n", "there is no checkpoint in it"),
@@ -199,11 +203,11 @@ def test_a_line_of_a_log_is_a_head_too(filled: Filled) -> None:
         ('{"source":"s","source_id":"i","time":"t","heads":{"audit":{"link":"1","digest":"00","events":1}}}', "line 1"),
     ],
 )
-def test_what_is_no_head_is_said_and_not_shown(text: str, said: str) -> None:
-    with pytest.raises(ThirdPartyConfigError, match=said) as refused:
+def test_what_is_no_head_is_said_and_not_shown(text: str, message: str) -> None:
+    with pytest.raises(ThirdPartyConfigError, match=message) as raised:
         checkpoints.parse(text)
-    assert "no head\n" not in str(refused.value)
-    assert "verify NAME --print-checkpoint" in str(refused.value)
+    assert "no head\n" not in str(raised.value)
+    assert "verify NAME --print-checkpoint" in str(raised.value)
 
 
 def test_a_source_is_found_by_name_and_by_id_deleted_or_not(filled: Filled) -> None:

@@ -203,7 +203,7 @@ def test_an_event_is_put_in_no_page(filled: Filled, after: int, link: int) -> No
 
 
 def test_the_last_pages_are_removed_and_the_row_is_adapted(filled: Filled) -> None:
-    """What a chain alone cannot tell: that is what heads are kept for."""
+    """What a chain alone cannot show: that is what checkpoints are for."""
     filled.change(
         f"DELETE FROM events WHERE stream_id = {{audit}} AND id >= (SELECT first_id FROM {CHAIN} = 5)",
         f"DELETE FROM {CHAIN} > 4",
@@ -329,7 +329,7 @@ NONSENSE = {
 
 
 @pytest.mark.parametrize("what", NONSENSE)
-def test_what_sqlite_takes_in_any_column_is_found_and_no_fault(
+def test_what_sqlite_takes_in_any_column_is_found_and_no_damage(
     migrated_sqlite: Path, tmp_path: Path, what: str
 ) -> None:
     shutil.copy(migrated_sqlite, tmp_path / "events.db")
@@ -434,7 +434,7 @@ def test_a_version_that_swallows_a_time_is_not_read() -> None:
     assert not chain_reader.StoredLink(1, 1, 2, 2, "v2\0AAAAAAA", 5, digest).readable
 
 
-# Commits pages, in all three streams and in windows, until it is told to stop.
+# Commits pages, in all three streams and in windows, until it gets a signal.
 COLLECTOR = """
 import sys, threading, time
 from blocks.events_api.models import Api, Event, Page

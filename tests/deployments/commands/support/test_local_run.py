@@ -38,9 +38,9 @@ def test_a_stopped_run_is_one_line_or_one_record(capsys: pytest.CaptureFixture[s
 
 def test_on_a_terminal_the_errors_of_health_are_not_logged(monkeypatch: pytest.MonkeyPatch) -> None:
     assert local_run.deferred.collect  # Prefect sets up its logging when it is imported
-    seen: list[str] = []
+    messages: list[str] = []
     handler = logging.Handler()
-    monkeypatch.setattr(handler, "emit", lambda record: seen.append(record.getMessage()))
+    monkeypatch.setattr(handler, "emit", lambda record: messages.append(record.getMessage()))
     root = logging.getLogger()
     root.addHandler(handler)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
@@ -52,4 +52,4 @@ def test_on_a_terminal_the_errors_of_health_are_not_logged(monkeypatch: pytest.M
         root.warning(HEALTH)
     finally:
         root.removeHandler(handler)
-    assert seen == ["Health: sign-in (warning). Lag", HEALTH]
+    assert messages == ["Health: sign-in (warning). Lag", HEALTH]

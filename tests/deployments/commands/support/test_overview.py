@@ -39,12 +39,12 @@ def statements() -> Iterator[Callable[[], int]]:
     def note(*_: object) -> None:
         count[0] += 1
 
-    def taken() -> int:
+    def connections() -> int:
         found, count[0] = count[0], 0
         return found
 
     event.listen(Engine, "before_cursor_execute", note)
-    yield taken
+    yield connections
     event.remove(Engine, "before_cursor_execute", note)
 
 

@@ -15,9 +15,9 @@ FAILING_NS = 1_700_000_000 * 10**9  # 22:13:20 UTC
 
 
 def position(**members: Any) -> PositionStatus:
-    known = dict.fromkeys(("oldest_ns", "progress_ns", "failing_since_ns", "error_type", "error_message"))
+    unset = dict.fromkeys(("oldest_ns", "progress_ns", "failing_since_ns", "error_type", "error_message"))
     counts = {"sent": 0, "filtered": 0, "rejected": 0, "waiting": 0, "stopped": False}
-    return PositionStatus(**{"api": "audit", **counts, **known, **members})
+    return PositionStatus(**{"api": "audit", **counts, **unset, **members})
 
 
 def failing(**members: Any) -> PositionStatus:

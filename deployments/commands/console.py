@@ -1,0 +1,90 @@
+"""`onepassword-source console`: serve the console alone. `up` serves it beside Prefect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+import uvicorn
+
+from blocks import settings
+from blocks.errors import FirstPartyGenericError
+from deployments.console.app import create_app
+from deployments.console.passwords import Passwords
+from deployments.console.settings import ConsoleSettings
+from deployments.one_machine.guard import guard_app
+from deployments.prefect_api import server_access, server_secrets
+from deployments.prefect_api.server_access import parse_listen_address
+from deployments.prefect_session import quiet_prefect
+from deployments.terminal_output import print_note, print_warning
+
+if TYPE_CHECKING:
+    from deployments.prefect_api.server_access import PrefectAccess
+
+PORT_MAX = 65535
+PLAIN_HTTP = (
+    "The console listens on {host} in plain HTTP: anyone on the network path can read events and the password. Put a "
+    "TLS proxy in front, on this machine: leave out --host, and set --public-url to the proxy's address."
+)
+READ_ONLY = "No Prefect server is configured, so the console only reads. Set PREFECT_API_URL, or start `up`, to act."
+
+
+def command(
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where it listens. Other than loopback needs TLS in front.")
+    ] = server_access.HOST,
+    port: Annotated[int, typer.Option(min=1, max=PORT_MAX, help="The port.")] = 4280,
+    public_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Its public address behind a TLS proxy: https://soc.example.com")
+    ] = None,
+) -> None:
+    """Serve the console until Ctrl-C: on this machine's store, or on PostgreSQL for several machines."""
+    at = parse_listen_address(host, public_url, port=port)
+    quiet_prefect()
+    passwords = _passwords()
+    access = _access()
+    can_act = access is not None and access.kind != "temporary"
+    if not can_act:
+        print_note(READ_ONLY)
+    if not at.is_local:
+        print_warning(PLAIN_HTTP.format(host=host))
+    https = frozenset(one.removeprefix("https://") for one in at.origins if one.startswith("https://"))
+    prefect = access.url.removesuffix("/api") if access is not None and access.url else None
+    app = create_app(ConsoleSettings(passwords, can_act, https, prefect_url=prefect))
+    print_note(f"Open {at.public_url or at.origin}")
+    print_note(_login_lines(passwords))
+    uvicorn.run(
+        guard_app(app, at.origins), host=at.host, port=port, log_level="warning", server_header=False, access_log=False
+    )
+
+
+def _passwords() -> Passwords:
+    """Those of the settings; otherwise those of this machine's `up`."""
+    operator, viewer = settings.read("CONSOLE_PASSWORD"), settings.read("CONSOLE_VIEWER_PASSWORD")
+    if operator is None and viewer is not None:
+        raise FirstPartyGenericError(
+            f"{settings.PREFIX}CONSOLE_VIEWER_PASSWORD is set, and {settings.PREFIX}CONSOLE_PASSWORD is not.",
+            hint="Set both, or none: then the console has the passwords that `up` prints.",
+            code="setting",
+        )
+    if operator is None:
+        return Passwords.derived(server_secrets.load_secrets().api_password)
+    return Passwords(operator, viewer) if viewer is not None else Passwords.derived(operator)
+
+
+def _access() -> PrefectAccess | None:
+    """The Prefect server that actions use. None if an `up` runs whose server does not answer: reading still works."""
+    try:
+        access = server_access.activate()
+    except FirstPartyGenericError as error:
+        print_warning(f"{error.message} The console only reads.")
+        return None
+    for warning in access.warnings:
+        print_warning(warning)
+    return access
+
+
+def _login_lines(passwords: Passwords) -> str:
+    if settings.read("CONSOLE_PASSWORD") is not None:
+        return f"Log in with {settings.PREFIX}CONSOLE_PASSWORD. Stop with Ctrl-C."
+    return f"Log in with {passwords.operator} (operator) or {passwords.viewer} (viewer). Stop with Ctrl-C."
