@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from blocks.store.forwarding import rejected_events as rejected_events
     from blocks.store.forwarding import replay as replay
     from blocks.store.forwarding import unsent_events as unsent_events
+    from deployments import backfill_plan as backfill_plan
     from deployments import forward_deployments as forward_deployments
     from deployments import lifecycle as lifecycle
     from deployments import prune_deployment as prune_deployment
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "automations": "deployments.prefect_api.automations",
     "backfill": "flows.backfill",
+    "backfill_plan": "deployments.backfill_plan",
     "collect": "flows.collect",
     "run_state": "tasks.run_state",
     "forward": "flows.forward",

@@ -67,4 +67,5 @@ def _unfinished(engine: Engine, source_id: str, request: BackfillRequest) -> Job
             hint="Give the start of the span to read: `onepassword-source backfill NAME --start TIME`.",
             code="span",
         )
+    jobs.set_paused(engine, left[0], paused=False)
     return left[0]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert, select
 
 from blocks import clock
-from blocks.store.engine import reading, store_errors
+from blocks.store.engine import reading, store_errors, writing
 from blocks.store.tables import AuditLogRow, table_of
 
 if TYPE_CHECKING:
@@ -39,6 +39,12 @@ def record(connection: Connection, action: str, source_id: str, source_name: str
             details=json.dumps(details),
         )
     )
+
+
+def append(engine: Engine, action: str, source_id: str, source_name: str, **details: Any) -> None:
+    """Write one record of an action that changes nothing in the store itself."""
+    with writing(engine) as connection:
+        record(connection, action, source_id, source_name, **details)
 
 
 @dataclass(frozen=True, slots=True)

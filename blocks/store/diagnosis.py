@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 LOCK_SECONDS = 2.0  # wait for another writer, whose pages take milliseconds
 CHECK_SECONDS = 3.0  # enough for about a gigabyte in memory; of a larger store only a part is checked
 ANSWER_SECONDS = 5
-_LARGE = ("events", "pruned_events", "quarantine", "legible_bodies", "health_events")  # checked last
+_LARGE = (  # checked last
+    "events",
+    "event_index",
+    "index_values",
+    "pruned_events",
+    "quarantine",
+    "legible_bodies",
+    "health_events",
+)
 _SOURCES = "SELECT name, base_url, account_uuid FROM sources"
 _NEWEST = "SELECT max(length(body)) FROM (SELECT body FROM events ORDER BY id DESC LIMIT 1000) newest"
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ BUSY_SECONDS = 60  # how long SQLite waits for another writer, unless the URL se
 PAGE_BYTES = 8192  # for a new file: 10 to 25 % faster than 4096 at 1 to 3 million events, and smaller
 CACHE_KIB = 65536  # SQLite's page cache: it holds the index on random ids up to about a million events
 SMALL_CACHE_KIB = 8192
+READERS = 6  # connections of a reader on SQLite: more queries at once wait for the others
 ROWS_MAX = 200  # the most rows in one fetch: they may be longer than expected
 CHECKPOINT_PAGES = 16384  # 128 MiB of WAL between checkpoints: an index page is often rewritten before the next one
 KEEPALIVE_IDLE_SECONDS, KEEPALIVE_INTERVAL_SECONDS, KEEPALIVE_COUNT = 30, 10, 9
@@ -48,6 +50,21 @@ def open_engine(url: str) -> Engine:
         connect_args={"connect_timeout": 10, **_keepalive_arguments(parsed)},
     )
     event.listen(engine, "connect", _set_server_keepalive)
+    return engine
+
+
+def open_reader(url: str) -> Engine:
+    """An engine with several connections that cannot write, for a process with many queries at once.
+
+    On SQLite, readers do not wait for a writer or for each other. Raises as `open_engine` does.
+    """
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _open_sqlite(parsed, connections=READERS, pragmas=(*_PRAGMAS, "query_only=ON")).execution_options(
+            **{_READS: True}
+        )
+    engine = open_engine(url)
+    event.listen(engine, "connect", _forbid_writing)
     return engine
 
 
@@ -199,18 +216,30 @@ def _set_server_keepalive(connection: Any, _record: object) -> None:
         connection.commit()
 
 
-def _open_sqlite(url: URL) -> Engine:
+_PRAGMAS = (
+    f"page_size={PAGE_BYTES}",  # first: it has no effect once the file has content
+    "journal_mode=WAL",
+    # A power cut can undo the last commits, never a part of one: cursor and events are undone together.
+    "synchronous=NORMAL",
+    f"cache_size=-{CACHE_KIB}",
+    f"wal_autocheckpoint={CHECKPOINT_PAGES}",
+    "foreign_keys=ON",
+    "temp_store=MEMORY",
+)
+
+
+def _open_sqlite(url: URL, *, connections: int = 1, pragmas: tuple[str, ...] = _PRAGMAS) -> Engine:
     if url.database and url.database != ":memory:":
         _create_private(url.database)
     engine = create_engine(
         url,
         hide_parameters=True,
-        pool_size=1,
+        pool_size=connections,
         max_overflow=0,
         pool_timeout=BUSY_SECONDS,
         connect_args={"check_same_thread": False, **({} if "timeout" in url.query else {"timeout": BUSY_SECONDS})},
     )
-    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "connect", partial(_set_pragmas, pragmas))
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -227,21 +256,17 @@ def _create_private(path: str) -> None:
         ) from error
 
 
-def _set_pragmas(connection: Any, _record: object) -> None:
+def _set_pragmas(pragmas: tuple[str, ...], connection: Any, _record: object) -> None:
     connection.isolation_level = None  # _begin begins the transactions, not the driver
     cursor = connection.cursor()
-    for pragma in (
-        f"page_size={PAGE_BYTES}",  # first: it has no effect once the file has content
-        "journal_mode=WAL",
-        # A power cut can undo the last commits, never a part of one: cursor and events are undone together.
-        "synchronous=NORMAL",
-        f"cache_size=-{CACHE_KIB}",
-        f"wal_autocheckpoint={CHECKPOINT_PAGES}",
-        "foreign_keys=ON",
-        "temp_store=MEMORY",
-    ):
+    for pragma in pragmas:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _forbid_writing(connection: Any, _record: object) -> None:
+    connection.execute("SET default_transaction_read_only = on")
+    connection.commit()
 
 
 def _shrink_cache(connection: Any, _record: object) -> None:

@@ -20,10 +20,13 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.store import audit_log, health, streams
 from blocks.store.engine import is_sqlite, reading, store_errors, writing
 from blocks.store.forwarding import positions
+from blocks.store.search import dictionary as search_dictionary
 from blocks.store.sources import PURGE, PURGING
 from blocks.store.tables import (
     AuditLogRow,
+    EventIndexRow,
     EventRow,
+    IndexPositionRow,
     PrunedEventRow,
     QuarantinedItemRow,
     SourceRow,
@@ -34,7 +37,7 @@ from blocks.store.tables import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sqlalchemy import ColumnElement, Connection, Engine, Row, Table
+    from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, Table
 
 BATCH = 1000  # rows of one transaction of a purge: other writers wait for it, a few hundredths of a second
 RENAME, RENAMED, PURGED = "rename", "renamed", "purged"
@@ -227,6 +230,8 @@ def _rows_of_source(engine: Engine, source_id: str) -> Iterator[tuple[Table, Col
     with store_errors(), reading(engine).connect() as connection:
         ids = list(connection.scalars(query))
     for table in SQLModel.metadata.sorted_tables:
+        if table.name == EventIndexRow.__tablename__:
+            continue  # its rows go with their events
         if "stream_id" in table.c:
             for stream_id in ids:
                 yield table, table.c.stream_id == stream_id
@@ -246,10 +251,21 @@ def _remove_batch(engine: Engine, source_id: str, table: Table, condition: Colum
         # A prune, or another purge, locks a stream's row until the end of the transaction in which it removes rows.
         of_source = select(_streams.c.id).where(_streams.c.source_id == source_id).order_by(_streams.c.id)
         connection.execute(of_source.with_for_update(key_share=True))
-        number = connection.execute(delete(table).where(tuple_(*key).in_(batch))).rowcount
+        number = _remove_rows(connection, table, batch)
     if number:
         time.sleep(time.monotonic() - started)
     return number
+
+
+def _remove_rows(connection: Connection, table: Table, batch: Select[Any]) -> int:
+    key = tuple_(*table.primary_key)
+    if table.name != EventRow.__tablename__:
+        if table.name == IndexPositionRow.__tablename__:
+            search_dictionary.lock(connection)  # the indexer may be writing this row
+        return connection.execute(delete(table).where(key.in_(batch))).rowcount
+    event_ids = connection.scalars(batch).all()
+    search_dictionary.remove_events(connection, event_ids)
+    return connection.execute(delete(table).where(table.c.id.in_(event_ids))).rowcount
 
 
 def _enable_secure_delete(engine: Engine) -> None:

@@ -19,6 +19,7 @@ from blocks.errors import ThirdPartyConfigError
 from blocks.store import audit_log, hourly_counts
 from blocks.store.engine import dialect_module, reading, store_errors, writing
 from blocks.store.integrity import digests
+from blocks.store.search import dictionary as search_dictionary
 from blocks.store.tables import (
     ChangedBodyRow,
     EventRow,
@@ -312,6 +313,7 @@ def _remove(engine: Engine, target: PruneTarget, rule: RetentionRule, found: Seq
         if batch:
             _keep_digests(connection, target, batch)
             _record(connection, target, rule, batch)
+            search_dictionary.remove_events(connection, sorted(gone))
     return len(gone)
 
 

@@ -463,6 +463,7 @@ class JobRow(SQLModel, table=True):
     apis: str = Field(description="JSON list")
     created_ns: int = Field(sa_type=BigInteger)
     finished_ns: int | None = _ns("when its last window was done")
+    paused_ns: int | None = _ns("paused by a person then")
 
 
 class WindowRow(ClaimColumns, table=True):

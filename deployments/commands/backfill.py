@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from blocks import clock, settings
+from blocks import clock
 from blocks.command_line import command_line
 from blocks.durations import parse_span, parse_width
 from blocks.errors import ThirdPartyConfigError
-from blocks.events_api import rate_limit
 from blocks.events_api.models import Api
-from blocks.events_api.rate_limit import DOCUMENTED
 from blocks.store import source_status
 from deployments import deferred
 from deployments.commands.support.job_progress import run_job
@@ -37,8 +34,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
     from blocks.store.backfill.plan import PlannedWindow
-
-PAGE_SIZE = 1000
+    from deployments.backfill_plan import BackfillPlan
 
 
 @dataclass(frozen=True)
@@ -131,24 +127,20 @@ def _require_unfinished(name: str) -> None:
 
 
 def _show_plan(options: BackfillOptions) -> None:
-    span = _span(options)
     with source_status.opened_store() as engine:
         source = source_status.sources(engine, options.name)[0]
-        apis = deferred.jobs.choose_apis(options.apis, map(Api, source.apis))
-        wanted = deferred.jobs.JobRequest(deferred.jobs.BACKFILL, source.id, apis, span.start_ns, span.end_ns)
-        found = deferred.plan.plan(engine, wanted, _width(options), PAGE_SIZE)
-    requests = sum(one.requests for one in found)
-    limits, share = rate_limit.configured(), settings.backfill_share()
-    seconds = deferred.plan.estimated_seconds(requests, DOCUMENTED if limits is None else limits, share)
+        found = deferred.backfill_plan.make_plan(
+            engine, source, options.start or "", options.end, apis=options.apis, window=options.window
+        )
     if options.as_json:
-        _print_plan_json(found, requests, seconds, span.notes)
+        _print_plan_json(found)
         return
-    print_fitting(_plan_table(found))
-    for text in span.notes:
+    print_fitting(_plan_table(found.windows))
+    for text in found.notes:
         print_note(text)
     print_line(
-        f"{len(found):,} windows, {sum(one.known for one in found):,} events known, about {requests:,} requests: "
-        f"{_duration(seconds)} at {share:.0%} of the rate limits. No request was made."
+        f"{len(found.windows):,} windows, {found.known:,} events known, about {found.requests:,} requests: "
+        f"{found.duration} at {found.share:.0%} of the rate limits. No request was made."
     )
 
 
@@ -159,7 +151,7 @@ def _plan_table(found: Sequence[PlannedWindow]) -> Table:
     apis = [api for api in Api if any(one.api == api for one in found)]
     for title in ("windows", *apis, "requests"):
         table.add_column(title, header_style="dim", justify="right")
-    for line in group_windows(found):
+    for line in deferred.backfill_plan.group_windows(found):
         known = [f"{number:,}" for number in line.known]
         windows = f"{line.windows:,}" if line.windows > 1 else ""
         table.add_row(
@@ -168,32 +160,7 @@ def _plan_table(found: Sequence[PlannedWindow]) -> Table:
     return table
 
 
-class PlanLine(NamedTuple):
-    """Consecutive windows that differ only in their time. `known` and `requests` are totals."""
-
-    start_ns: int
-    end_ns: int
-    windows: int
-    known: tuple[int, ...]
-    requests: int
-
-
-def group_windows(windows: Sequence[PlannedWindow]) -> list[PlanLine]:
-    """One line for each window, by time. Consecutive windows with the same length and counts share a line."""
-    rows = [
-        PlanLine(start, end, 1, tuple(one.known for one in row), sum(one.requests for one in row))
-        for (start, end), group in groupby(windows, key=lambda one: (one.start_ns, one.end_ns))
-        for row in [list(group)]
-    ]
-    lines = []
-    for _, group in groupby(rows, key=lambda row: (row.known, row.requests, row.end_ns - row.start_ns)):
-        equal = list(group)
-        known = tuple(number * len(equal) for number in equal[0].known)
-        lines.append(PlanLine(equal[0].start_ns, equal[-1].end_ns, len(equal), known, equal[0].requests * len(equal)))
-    return lines
-
-
-def _print_plan_json(found: Sequence[PlannedWindow], requests: int, seconds: float, notes: Sequence[str]) -> None:
+def _print_plan_json(found: BackfillPlan) -> None:
     rows = [
         {
             "api": one.api,
@@ -202,15 +169,16 @@ def _print_plan_json(found: Sequence[PlannedWindow], requests: int, seconds: flo
             "known": one.known,
             "requests": one.requests,
         }
-        for one in found
+        for one in found.windows
     ]
-    print_json({"windows": rows, "requests": requests, "seconds": round(seconds, 1), "notes": list(notes)})
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 1:
-        return "as fast as the server answers"
-    return f"{clock.format_span(int(seconds * 10**9))} at least"
+    print_json(
+        {
+            "windows": rows,
+            "requests": found.requests,
+            "seconds": round(found.seconds, 1),
+            "notes": list(found.notes),
+        }
+    )
 
 
 def _backfill(options: BackfillOptions) -> State[Any]:

@@ -15,7 +15,7 @@ from blocks.command_line import PROGRAM
 from blocks.store import source_status
 from deployments.commands import apply, collect
 from deployments.commands.sandbox import source_configuration
-from deployments.commands.support.event_formats import write_table
+from deployments.event_formats import write_table
 from deployments.exit_codes import DONE
 from deployments.prefect_session import ignoring_ctrl_c
 from deployments.sandbox.process import running_sandbox

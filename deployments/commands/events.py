@@ -15,7 +15,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import source_status
 from deployments.commands.support.event_filters import EventFilters
-from deployments.commands.support.event_formats import (
+from deployments.commands.support.options import APIS, Apis, Json, Name, Output, parse_time_option
+from deployments.commands.support.output_file import output_file
+from deployments.commands.support.usage import invalid_value
+from deployments.event_formats import (
     FORMATS,
     SUFFIXES,
     write_csv,
@@ -24,9 +27,6 @@ from deployments.commands.support.event_formats import (
     write_parquet,
     write_table,
 )
-from deployments.commands.support.options import APIS, Apis, Json, Name, Output, parse_time_option
-from deployments.commands.support.output_file import output_file
-from deployments.commands.support.usage import invalid_value
 from deployments.terminal_output import ERROR, OUT, print_note, wait_for_more
 
 if TYPE_CHECKING:

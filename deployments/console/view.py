@@ -46,6 +46,11 @@ class View:
         return self.console.stores.engine()
 
     @property
+    def reader(self) -> Engine:
+        """The store for reads that take long. Raises SourceError."""
+        return self.console.stores.reader()
+
+    @property
     def can_act(self) -> bool:
         return self.session.is_operator and self.console.settings.can_act
 
@@ -63,6 +68,10 @@ class View:
     def query(self, name: str, default: str = "") -> str:
         """A parameter of the address."""
         return self.request.query_params.get(name, default)
+
+    def queries(self, name: str) -> list[str]:
+        """A parameter of the address that may be there several times."""
+        return self.request.query_params.getlist(name)
 
     def path(self, name: str) -> str:
         return str(self.request.path_params[name])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas import filters
@@ -17,12 +17,20 @@ from prefect.states import Cancelled, Scheduled
 
 from blocks import clock
 from blocks.errors import FirstPartyGenericError
+from blocks.prefect_names import deployment_name
 from blocks.store import lifecycle, source_status, sources, streams
-from deployments.prefect_api.deploy import PAGE, deployments_of, find_deployment, find_deployments, parallel_requests
+from deployments.prefect_api.deploy import (
+    PAGE,
+    deployments_of,
+    find_by_name,
+    find_deployment,
+    find_deployments,
+    parallel_requests,
+)
 from deployments.prefect_api.schedules import COLLECT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from uuid import UUID
 
     from prefect.client.orchestration import SyncPrefectClient
@@ -76,6 +84,19 @@ def create_runs(sources: Sequence[str]) -> dict[str, UUID]:
                 for place, source in enumerate(sources)
             ]
             return {source: run.result() for source, run in zip(sources, runs, strict=True)}
+
+
+def create_job_run(flow: str, source: str, parameters: Mapping[str, Any]) -> UUID:
+    """Run the deployment of a source's flow `backfill` or `reconcile` now, with these parameters. Returns its id.
+
+    Raises FirstPartyGenericError if the source has no such deployment.
+    """
+    with get_client(sync_client=True) as client:
+        found = find_by_name(client, flow, deployment_name(source))
+        if found is None:
+            raise _no_deployment(source)
+        run = client.create_flow_run_from_deployment(found.id, parameters=dict(parameters), name=f"{flow} {source}")
+        return run.id
 
 
 def create_due_runs(engine: Engine) -> list[str]:

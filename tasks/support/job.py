@@ -78,9 +78,12 @@ def release_windows(opened: OpenedJob, claims: Iterable[WindowClaim]) -> None:
 
 
 def stop_requested(opened: OpenedJob) -> bool:
-    """True if a command requested that the source's runs stop, since this run began."""
+    """True if the job is paused, or a command requested that the source's runs stop, since this run began."""
+    engine = _engine(opened)
     try:
-        return sources.stop_requested(_engine(opened), opened.source_id, opened.opened_ns)
+        return jobs.is_paused(engine, opened.job.id) or sources.stop_requested(
+            engine, opened.source_id, opened.opened_ns
+        )
     except SourceError:
         return False  # the readers report that the store does not answer
 

@@ -44,8 +44,7 @@ class ServedConsole:
 
     def close(self) -> None:
         """Close the connections to the store, if a page has opened it."""
-        if self.console.stores._engine is not None:
-            self.console.stores._engine[1].dispose()
+        self.console.stores.close()
 
 
 class ConsoleClient(TestClient):

@@ -13,6 +13,7 @@ from blocks import clock
 from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.models import Api
 from blocks.store import sources, streams
+from blocks.store.backfill import jobs
 from blocks.store.backfill.jobs import BACKFILL, RECONCILE
 from blocks.store.streams import DrainStats
 from tasks import open_backfill, open_reconcile
@@ -55,6 +56,15 @@ def test_a_backfill_of_a_span(stored: StoredBlock) -> None:
     job = opened.job
     assert (job.kind, job.apis, job.end_ns - job.start_ns) == (BACKFILL, (Api.AUDIT,), 6 * DAY)
     assert opened.notes == ()
+
+
+def test_continuing_a_paused_backfill_resumes_it(stored: StoredBlock, engine: Engine) -> None:
+    job = backfill(start="7d", end="1d").job
+    jobs.set_paused(engine, job, paused=True)
+    assert backfill(job=job.id).job.paused_ns is not None
+    assert jobs.is_paused(engine, job.id)
+    assert backfill().job.id == job.id
+    assert not jobs.is_paused(engine, job.id)
 
 
 def test_a_span_that_is_cut_says_so(stored: StoredBlock) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import case, delete, func, select, update
+from whenever import Instant
 
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.models import Api
-from blocks.store import claims
+from blocks.store import audit_log, claims
 from blocks.store.engine import reading, store_errors, writing
 from blocks.store.tables import JobRow, SourceRow, StreamRow, WindowRow, table_of
 
@@ -58,6 +59,7 @@ class JobView:
     apis: tuple[Api, ...]
     created_ns: int
     finished_ns: int | None
+    paused_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ def spans_of(job: JobRequest, width_ns: int) -> list[tuple[int, int]]:
 
 
 def start(engine: Engine, job: JobRequest, width_ns: int, ends_ns: Mapping[Api, int] | None = None) -> JobView:
-    """Create a job with its windows, or return the unfinished job of the same kind, source, APIs and span.
+    """Create a job with its windows, or resume the unfinished job of the same kind, source, APIs and span.
 
     `ends_ns`: by API, where its windows end if that is before the end of the span.
     Raises ThirdPartyConfigError for more than WINDOWS_MAX windows.
@@ -133,7 +135,7 @@ def start(engine: Engine, job: JobRequest, width_ns: int, ends_ns: Mapping[Api, 
         # A process that starts the same job waits here, then finds it: a statement sees what was committed before it.
         connection.execute(select(_sources.c.id).where(_sources.c.id == job.source_id).with_for_update(key_share=True))
         if under_way := connection.execute(open_one).first():
-            return _job(under_way)
+            return _resumed(connection, _job(under_way))
         _delete_old(connection, job.source_id)
         ids = _stream_ids(connection, job.source_id)
         row = {**same, "id": uuid.uuid4().hex, "created_ns": clock.now_ns(), "finished_ns": None}
@@ -145,13 +147,21 @@ def start(engine: Engine, job: JobRequest, width_ns: int, ends_ns: Mapping[Api, 
             if start < ends[api]
         ]
         connection.execute(_windows.insert(), made)
-        return _job(connection.execute(select(_jobs).where(_jobs.c.id == row["id"])).one())
+        created = find_within(connection, row["id"])
+        if created.kind == BACKFILL:  # reconcile runs every day
+            _record(connection, "backfill", created)
+        return created
 
 
 def find(engine: Engine, job_id: str) -> JobView:
     """The job with that id. Raises ThirdPartyConfigError if there is none."""
     with store_errors(), reading(engine).connect() as connection:
-        found = connection.execute(select(_jobs).where(_jobs.c.id == job_id)).first()
+        return find_within(connection, job_id)
+
+
+def find_within(connection: Connection, job_id: str) -> JobView:
+    """`find` within a transaction."""
+    found = connection.execute(select(_jobs).where(_jobs.c.id == job_id)).first()
     if found is None:
         raise ThirdPartyConfigError(
             f"There is no backfill {job_id!r} in the store.",
@@ -166,6 +176,35 @@ def unfinished(engine: Engine, source_id: str, kind: str = BACKFILL) -> list[Job
     query = select(_jobs).where(_jobs.c.source_id == source_id, _jobs.c.kind == kind, _jobs.c.finished_ns.is_(None))
     with store_errors(), reading(engine).connect() as connection:
         return [_job(row) for row in connection.execute(query.order_by(_jobs.c.created_ns.desc()))]
+
+
+def newest(engine: Engine, number: int) -> list[JobView]:
+    """The jobs of all sources: backfills that are not finished, then all others, `number` in all, newest first."""
+    query = select(_jobs).join(_sources, (_sources.c.id == _jobs.c.source_id) & _sources.c.deleted_ns.is_(None))
+    is_over = case(((_jobs.c.kind == BACKFILL) & _jobs.c.finished_ns.is_(None), 0), else_=1)
+    order = (is_over, _jobs.c.created_ns.desc())
+    with store_errors(), reading(engine).connect() as connection:
+        return [_job(row) for row in connection.execute(query.order_by(*order).limit(number))]
+
+
+def set_paused(engine: Engine, job: JobView, *, paused: bool) -> bool:
+    """Pause or resume a job. Returns whether that was a change. Its runs end after their current page."""
+    with writing(engine) as connection:
+        if not paused:
+            was = find_within(connection, job.id)
+            return _resumed(connection, was) is not was
+        pause = update(_jobs).where(_jobs.c.id == job.id, _jobs.c.paused_ns.is_(None), _jobs.c.finished_ns.is_(None))
+        changed = connection.execute(pause.values(paused_ns=clock.now_ns())).rowcount
+        if changed:
+            _record(connection, f"{job.kind} pause", job)
+        return bool(changed)
+
+
+def is_paused(engine: Engine, job_id: str) -> bool:
+    """Read from the store whether the job is paused."""
+    query = select(_jobs.c.paused_ns).where(_jobs.c.id == job_id)
+    with store_errors(), reading(engine).connect() as connection:
+        return connection.scalar(query) is not None
 
 
 def split_dense(engine: Engine, job_id: str, page_size: int) -> int:
@@ -266,6 +305,23 @@ def _split_longer(connection: Connection, job_id: str, stream_id: int, wanted_ns
     return more
 
 
+def _resumed(connection: Connection, job: JobView) -> JobView:
+    """The job, which may be read again from now on."""
+    if job.paused_ns is None:
+        return job
+    connection.execute(update(_jobs).where(_jobs.c.id == job.id).values(paused_ns=None))
+    _record(connection, f"{job.kind} resume", job)
+    return replace(job, paused_ns=None)
+
+
+def _record(connection: Connection, action: str, job: JobView) -> None:
+    name = connection.scalar(select(_sources.c.name).where(_sources.c.id == job.source_id))
+    start, end = (Instant.from_timestamp(ns, unit="nanosecond").format_iso() for ns in (job.start_ns, job.end_ns))
+    audit_log.record(
+        connection, action, job.source_id, str(name), job=job.id, start=start, end=end, apis=", ".join(job.apis)
+    )
+
+
 def _delete_old(connection: Connection, source_id: str) -> None:
     """Delete jobs for times that 1Password no longer keeps: they have nothing left to read or to show."""
     old = select(_jobs.c.id).where(_jobs.c.source_id == source_id, _jobs.c.end_ns < clock.now_ns() - FORGOTTEN_NS)
@@ -280,4 +336,5 @@ def _stream_ids(connection: Connection, source_id: str) -> dict[Api, int]:
 
 def _job(row: Row[Any]) -> JobView:
     apis = tuple(Api(api) for api in msgspec.json.decode(row.apis))
-    return JobView(row.id, row.kind, row.source_id, row.start_ns, row.end_ns, apis, row.created_ns, row.finished_ns)
+    times = (row.start_ns, row.end_ns, apis, row.created_ns, row.finished_ns, row.paused_ns)
+    return JobView(row.id, row.kind, row.source_id, *times)

@@ -83,7 +83,7 @@ class UnsentEvents:
 
     def _read(self) -> bool:
         if not self._ranges:
-            self._ranges.extend(_ranges(self.engine, self.stream_id, self.after_id))
+            self._ranges.extend(event_ranges(self.engine, self.stream_id, self.after_id))
         if not self._ranges:
             return False
         low, high = self._ranges.popleft()
@@ -212,7 +212,7 @@ def _take(events: UnsentEvents | _Within, size: int, octets: int) -> Iterator[Ou
         yield event
 
 
-def _ranges(engine: Engine, stream_id: int, after_id: int) -> list[tuple[int, int]]:
+def event_ranges(engine: Engine, stream_id: int, after_id: int) -> list[tuple[int, int]]:
     """Return the ranges (after this id, up to this id) of the next events, in order. Joins ranges that are near."""
     query = (
         "SELECT number, first_id, last_id FROM chain "

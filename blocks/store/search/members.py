@@ -86,9 +86,9 @@ def normalized(value: object) -> str | None:
     """A value as the index has it: text that both databases can store, at most VALUE_MAX characters; None if empty."""
     if not isinstance(value, str):
         return None if value is None or isinstance(value, dict | list) else normalized(str(value))
-    if not value.isascii():
-        value = value.encode(errors="replace").decode()
-    return value.replace("\0", "\N{REPLACEMENT CHARACTER}")[:VALUE_MAX] or None
+    if not (value.isascii() and value.isprintable()):
+        value = value.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return value[:VALUE_MAX] or None
 
 
 _decoder = msgspec.json.Decoder()
@@ -134,12 +134,12 @@ def _item_usage(body: dict[str, Any]) -> IndexedMembers:
 def _audit(body: dict[str, Any]) -> IndexedMembers:
     actor, about, aux = (_part(body, f"{role}_details") for role in ("actor", "object", "aux"))
     user = _user(actor, body.get("actor_uuid"))
-    kind, object_id = body.get("object_type"), normalized(body.get("object_uuid"))
+    kind, object_id = normalized(body.get("object_type")), normalized(body.get("object_uuid"))
     aux_id = normalized(body.get("aux_uuid"))
     return IndexedMembers(
         user=user,
         action=normalized(body.get("action")),
-        type=normalized(kind),
+        type=kind,
         ip=normalized(_part(body, "session").get("ip")),
         country=_country(body),
         vault=object_id if kind in _OF_A_VAULT else None,
@@ -181,7 +181,7 @@ def _country(body: dict[str, Any]) -> str | None:
 
 
 def _people(*named: tuple[str | None, dict[str, Any]]) -> tuple[tuple[str, Person], ...]:
-    return tuple((id_, person) for id_, details in named if id_ and any(person := _person(details)))
+    return tuple([(id_, person) for id_, details in named if id_ and details and any(person := _person(details))])
 
 
 def _person(details: dict[str, Any]) -> Person:

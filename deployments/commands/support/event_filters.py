@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from blocks.errors import ThirdPartyConfigError
-from deployments.commands.support.event_view import EventView
+from deployments.event_view import EventView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

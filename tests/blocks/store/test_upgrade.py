@@ -43,7 +43,7 @@ NEW = {
     "insight_days",
 }
 """Tables that later versions added; they begin empty."""
-ADDED = {"sources": {"token_expires_ns": None}}
+ADDED = {"sources": {"token_expires_ns": None}, "jobs": {"paused_ns": None}}
 """Columns that later versions added, and what they begin with."""
 TABLES = {
     "forwards": "pairs",

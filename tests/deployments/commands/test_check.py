@@ -72,8 +72,8 @@ def results(findings: list[Finding]) -> dict[str, str]:
 
 
 def test_a_way_that_is_open(tmp_path: Path) -> None:
-    with answering(tmp_path, certificate(HERE, days=60)) as server:
-        way = network.check_reachability(server.url)
+    with answering(tmp_path, certificate(HERE, days=60)) as stand_in:
+        way = network.check_reachability(stand_in.url)
     assert (way.dns.result, way.tls.result, way.clock.result) == ("ok", "ok", "ok")
     assert "localhost is " in way.dns.description
     assert way.tls.description == "TLSv1.3, certificate by Test Authority, 60 days left"
@@ -120,16 +120,16 @@ def test_a_name_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> No
     ids=["wrong name", "expired", "self-signed"],
 )
 def test_an_invalid_certificate(tmp_path: Path, shown: x509.Certificate, text: str) -> None:
-    with answering(tmp_path, shown) as server:
-        way = network.check_reachability(server.url)
+    with answering(tmp_path, shown) as stand_in:
+        way = network.check_reachability(stand_in.url)
     assert (way.dns.result, way.tls.result, way.clock.result) == ("ok", "failed", "not checked")
     assert text in way.tls.description
     assert "set SSL_CERT_FILE" in way.tls.hint
 
 
 def test_a_certificate_that_expires_soon(tmp_path: Path) -> None:
-    with answering(tmp_path, certificate(HERE, days=3)) as server:
-        assert network.check_reachability(server.url).tls.result == "warning"
+    with answering(tmp_path, certificate(HERE, days=3)) as stand_in:
+        assert network.check_reachability(stand_in.url).tls.result == "warning"
 
 
 def test_a_port_without_a_listener() -> None:
@@ -142,8 +142,8 @@ def test_a_port_without_a_listener() -> None:
     ("ahead", "text"), [(90, "clock is 90 s behind the server's"), (-7200, "clock is 120 min ahead of the server's")]
 )
 def test_a_clock_that_is_wrong(tmp_path: Path, ahead: int, text: str) -> None:
-    with answering(tmp_path, ahead=ahead) as server:
-        found = network.check_reachability(server.url).clock
+    with answering(tmp_path, ahead=ahead) as stand_in:
+        found = network.check_reachability(stand_in.url).clock
     # The header has whole seconds, so 90 may be 89 or 91.
     assert found.result == "failed"
     assert text in found.description.replace("89 s", "90 s").replace("91 s", "90 s")
@@ -151,8 +151,8 @@ def test_a_clock_that_is_wrong(tmp_path: Path, ahead: int, text: str) -> None:
 
 
 def test_a_server_without_a_date_header(tmp_path: Path) -> None:
-    with answering(tmp_path, ahead=None) as server:
-        assert network.check_reachability(server.url).clock.result == "not checked"
+    with answering(tmp_path, ahead=None) as stand_in:
+        assert network.check_reachability(stand_in.url).clock.result == "not checked"
 
 
 # The token

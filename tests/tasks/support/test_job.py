@@ -64,6 +64,13 @@ def test_a_stop_counts_only_from_the_opening_of_the_run_on(opened: OpenedJob, en
     assert not job.stop_requested(OpenedJob(SOURCE.id, clock.now_ns() + HOUR, opened.job, ()))
 
 
+def test_a_paused_job_stops_its_runs_until_it_is_resumed(opened: OpenedJob, engine: Engine) -> None:
+    assert jobs.set_paused(engine, opened.job, paused=True)
+    assert job.stop_requested(opened)
+    assert jobs.set_paused(engine, opened.job, paused=False)
+    assert not job.stop_requested(opened)
+
+
 def test_a_store_that_does_not_answer_requests_no_stop(opened: OpenedJob, engine: Engine) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE sources RENAME TO away")

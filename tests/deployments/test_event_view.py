@@ -10,7 +10,7 @@ import pytest
 from blocks.errors import ThirdPartyConfigError
 from blocks.store.source_status import StoredEvent
 from deployments.commands.support.event_filters import EventFilters
-from deployments.commands.support.event_view import EventView
+from deployments.event_view import EventView
 
 SIGN_IN = {
     "category": "credentials_failed",

@@ -1,4 +1,4 @@
-"""The formats of `events`: a table, JSON, NDJSON, CSV, Parquet. All stream, so memory use is constant.
+"""The formats of events: a table, JSON, NDJSON, CSV, Parquet. All stream, so memory use is constant.
 
 Output to a terminal has no control characters. A file or a pipe gets each body byte for byte.
 """
@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from rich.cells import set_cell_size
 
 from blocks.errors import ThirdPartyConfigError
-from deployments.commands.support.event_view import EventView
+from deployments.event_view import EventView
 from deployments.terminal_output import format_rfc3339, format_time, printable
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from blocks.store.source_status import SourceStatus, StoredEvent
 
+SourcedEvent = tuple[str, "StoredEvent"]
+"""The name of a source, and an event of it."""
 FORMATS = ("table", "json", "ndjson", "csv", "parquet")
 SUFFIXES = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "json", ".parquet": "parquet"}
 CSV_COLUMNS = ("source", "api", "uuid", "time", "received", "action", "type", "actor", "ip_address", "country", "body")
@@ -76,21 +78,26 @@ def _as_json(source: SourceStatus, event: StoredEvent) -> dict[str, Any]:
 
 def write_csv(source: SourceStatus, events: Iterable[StoredEvent], file: IO[str], *, titles: bool = True) -> int:
     """Write one row for each event, below the column names. No cell is a formula."""
+    return write_csv_rows(((source.name, event) for event in events), file, titles=titles)
+
+
+def write_csv_rows(events: Iterable[SourcedEvent], file: IO[str], *, titles: bool = True) -> int:
+    """The same for events of several sources."""
     writer, for_person = csv.writer(file), file.isatty()
     if titles:
         writer.writerow(CSV_COLUMNS)
     written = 0
-    for written, event in enumerate(events, 1):  # noqa: B007 - as above
+    for written, (source, event) in enumerate(events, 1):  # noqa: B007 - as above
         cells = [*map(_cell, _cells(source, event)), event.body]
         writer.writerow([*map(printable, cells[:-1]), _escaped(event.body)] if for_person else cells)
     return written
 
 
-def _cells(source: SourceStatus, event: StoredEvent) -> tuple[str | None, ...]:
+def _cells(source: str, event: StoredEvent) -> tuple[str | None, ...]:
     view = EventView.from_event(event)
     times = format_rfc3339(event.time_ns), format_rfc3339(event.received_ns)
     seen = view.action, view.type, view.actor, view.ip_address, view.country
-    return (source.name, event.api, event.uuid, *times, *seen)
+    return (source, event.api, event.uuid, *times, *seen)
 
 
 def _cell(value: str | None) -> str:
@@ -104,6 +111,11 @@ _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d",
 
 def write_parquet(source: SourceStatus, events: Iterable[StoredEvent], file: IO[bytes]) -> int:
     """Write a table with the columns of the CSV. Raises ThirdPartyConfigError without the Parquet writer."""
+    return write_parquet_rows(((source.name, event) for event in events), file)
+
+
+def write_parquet_rows(events: Iterable[SourcedEvent], file: IO[bytes]) -> int:
+    """The same for events of several sources."""
     core, io = _arro3()
     schema = core.Schema([core.Field(name, kind) for name, kind in _types(core).items()])
     written = 0
@@ -111,7 +123,7 @@ def write_parquet(source: SourceStatus, events: Iterable[StoredEvent], file: IO[
     def groups() -> Iterator[Any]:
         nonlocal written
         rows: list[tuple[Any, ...]] = []
-        for event in events:
+        for source, event in events:
             rows.append(_row(source, event))
             written += 1
             if len(rows) == PARQUET_GROUP_ROWS:
@@ -123,7 +135,7 @@ def write_parquet(source: SourceStatus, events: Iterable[StoredEvent], file: IO[
     return written
 
 
-def _row(source: SourceStatus, event: StoredEvent) -> tuple[Any, ...]:
+def _row(source: str, event: StoredEvent) -> tuple[Any, ...]:
     name, api, uuid, _, _, *seen = _cells(source, event)
     return (name, api, uuid, event.time_ns, event.received_ns, *seen, event.body)
 
