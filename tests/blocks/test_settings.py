@@ -1,0 +1,81 @@
+"""The settings: environment variables, read at each use, and errors that name them."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from blocks import settings
+from blocks.errors import ThirdPartyConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_an_empty_setting_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_PORT", "")
+    assert (settings.read("PORT"), settings.port()) == (None, 4200)
+
+
+def test_the_data_directory_is_made_for_its_owner_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", str(tmp_path / "a" / "b"))
+    monkeypatch.delenv("ONEPASSWORD_SOURCE_DATABASE_URL", raising=False)
+    assert settings.data_dir() == tmp_path / "a" / "b"
+    assert stat.S_IMODE(settings.data_dir().stat().st_mode) == 0o700
+    assert settings.database_url() == f"sqlite:///{tmp_path / 'a' / 'b' / 'events.db'}"
+
+
+def test_a_data_directory_that_cannot_be_made_names_the_setting(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", str(tmp_path / "file" / "b"))
+    with pytest.raises(ThirdPartyConfigError, match=r"file/b cannot be made: .*ONEPASSWORD_SOURCE_DATA_DIR"):
+        settings.data_dir()
+
+
+def test_allowed_hosts_are_trimmed_and_in_lower_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_ALLOWED_HOSTS", " Proxy.Example ,, b.example,")
+    assert settings.allowed_hosts() == {"proxy.example", "b.example"}
+
+
+@pytest.mark.parametrize("text", ["1", "4200", "65535"])
+def test_ports(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_PORT", text)
+    assert settings.port() == int(text)
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "-1", "80 ", "٤٢", "9" * 5000])
+def test_what_is_no_port(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_PORT", text)
+    with pytest.raises(ThirdPartyConfigError, match="ONEPASSWORD_SOURCE_PORT"):
+        settings.port()
+
+
+@pytest.mark.parametrize(("text", "share"), [("0.01", 0.01), ("1", 1.0), (None, 0.8)])
+def test_shares_of_a_backfill(text: str | None, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    if text:
+        monkeypatch.setenv("ONEPASSWORD_SOURCE_BACKFILL_SHARE", text)
+    assert settings.backfill_share() == share
+
+
+@pytest.mark.parametrize("text", ["0.009", "1.01", "nan", "all"])
+def test_what_is_no_share(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_BACKFILL_SHARE", text)
+    with pytest.raises(ThirdPartyConfigError, match=r"a number from 0.01 to 1"):
+        settings.backfill_share()
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("2h", 7200), ("14d", 1_209_600), ("8w", 4_838_400)])
+def test_how_long_runs_are_kept(text: str, seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_RUNS_KEPT", text)
+    assert settings.runs_kept() == seconds
+
+
+@pytest.mark.parametrize("text", ["1h", "0d", "60m", "14", "forever"])
+def test_what_is_no_time_for_runs(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_RUNS_KEPT", text)
+    with pytest.raises(ThirdPartyConfigError, match="more than an hour"):
+        settings.runs_kept()
