@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from deployments.console.check_results import CheckResults
 from deployments.console.coverage_strips import CoverageStrips
 from deployments.console.jobs import Jobs
 from deployments.console.send_rates import SendRates
@@ -22,4 +23,5 @@ class Console:
     stores: Stores = field(default_factory=Stores)
     jobs: Jobs = field(default_factory=Jobs)
     strips: CoverageStrips = field(default_factory=CoverageStrips)
+    checks: CheckResults = field(default_factory=CheckResults)
     rates: SendRates = field(default_factory=SendRates)
