@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from deployments.console.context import Console
 from deployments.console.gate import Gate
 from deployments.console.headers import SecurityHeaders
-from deployments.console.pages import actions, backfill, login, siem, siems, source, sources
+from deployments.console.pages import actions, backfill, events, login, siem, siems, source, sources
 from deployments.console.view import PREFIX
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from deployments.console.settings import ConsoleSettings
 
 STATIC = Path(__file__).parent / "static"
-PAGES = (sources, source, siems, siem, backfill, actions)
+PAGES = (sources, source, events, siems, siem, backfill, actions)
 """Modules of pages. Each has `ROUTES`."""
 
 
