@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from deployments import siems as siems
     from deployments import sources as sources
     from deployments.prefect_api import automations as automations
+    from deployments.prefect_api import server_state as server_state
     from deployments.prefect_api import source_runs as source_runs
     from flows import backfill as backfill
     from flows import collect as collect
@@ -63,6 +64,7 @@ _MODULES = {
     "replay": "blocks.store.forwarding.replay",
     "rejected_events": "blocks.store.forwarding.rejected_events",
     "prune_deployment": "deployments.prune_deployment",
+    "server_state": "deployments.prefect_api.server_state",
     "source_runs": "deployments.prefect_api.source_runs",
     "configuration": "blocks.siem.configuration",
     "siem": "tasks.support.siem",

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
 from blocks import clock
 from blocks.store.engine import reading, store_errors, writing
@@ -19,7 +19,7 @@ from blocks.store.tables import AuditLogRow, table_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy import Connection, Engine, Select
+    from sqlalchemy import Connection, Engine, Row, Select
 
 RECORDS = 100
 
@@ -69,13 +69,22 @@ def newest(engine: Engine, number: int = RECORDS) -> list[AuditRecord]:
     return _read(engine, select(_table), number)
 
 
+def newest_of_sources(engine: Engine, action: str) -> dict[str, AuditRecord]:
+    """The newest record of an action for each source, by the ids of the sources."""
+    newest_ids = select(func.max(_table.c.id)).where(_table.c.action == action).group_by(_table.c.source_id)
+    with store_errors(), reading(engine).connect() as connection:
+        rows = connection.execute(select(_table).where(_table.c.id.in_(newest_ids))).all()
+    return {row.source_id: _record(row) for row in rows}
+
+
 def _read(engine: Engine, query: Select[Any], number: int) -> list[AuditRecord]:
     with store_errors(), reading(engine).connect() as connection:
         rows = connection.execute(query.order_by(_table.c.id.desc()).limit(number)).all()
-    return [
-        AuditRecord(row.time_ns, row.actor, row.action, row.source_id, row.source_name, json.loads(row.details))
-        for row in rows
-    ]
+    return [_record(row) for row in rows]
+
+
+def _record(row: Row[Any]) -> AuditRecord:
+    return AuditRecord(row.time_ns, row.actor, row.action, row.source_id, row.source_name, json.loads(row.details))
 
 
 @contextmanager

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 BATCH = 2000
 VALUES_MAX = 1000  # values in one statement
 HOURS = 24
+NO_STORE = "no-store"
+"""The code of the error that there is no store yet."""
 HOUR_NS = 3600 * 10**9
 ERRORS = frozenset({"ThirdPartyConfigError", "ThirdPartyGenericError", "FirstPartyGenericError"})
 
@@ -175,7 +177,7 @@ def open_store(url: str | None = None) -> Engine:
             f"There is no store yet at {path}.",
             hint="`onepassword-source apply FILE` makes a source, and `onepassword-source collect NAME` fills the "
             "store. A store elsewhere is named by ONEPASSWORD_SOURCE_DATABASE_URL.",
-            code="no-store",
+            code=NO_STORE,
         )
     engine = open_engine(url)
     schema.upgrade(engine)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from blocks import settings
 from blocks.errors import SourceError
 from blocks.store import diagnosis, schema
 from blocks.store.engine import sqlite_path
 from deployments.checks.finding import Finding, failed, ok, warning
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from deployments.disk_space import GB, format_bytes, free_space
 
 STORE_SECONDS = 15.0
-GB = 10**9
 LEAST, FULL = GB, GB // 20
 WAL_TIMES = 10
 _RESTORE = "Stop `up`, keep a copy of the file, and restore a backup (or `sqlite3 FILE .recover`)."
@@ -61,26 +56,17 @@ def check_disk(url: str, *, least: int = LEAST, full: int = FULL) -> Finding:
     path = sqlite_path(url)
     wal = _size(f"{path}-wal") if path else 0
     places = [*([Path(path).absolute().parent] if path else []), settings.data_dir()]
-    room = _room(places)
+    room = free_space(places)
     if not room:
         return failed("disk", f"{places[0]} does not exist.", f"Check {settings.PREFIX}DATABASE_URL.")
     where, free = min(room, key=lambda one: one[1])
-    text = ", ".join(f"{_bytes(free)} free in {place}" for place, free in room)
+    text = ", ".join(f"{format_bytes(free)} free in {place}" for place, free in room)
     if free < full:
         return failed("disk", f"{text}.", f"Free space for {where}: writing stops when the disk is full.")
     if free < max(least, WAL_TIMES * wal):
-        logged = f", with {_bytes(wal)} in the write-ahead log" if WAL_TIMES * wal > least else ""
+        logged = f", with {format_bytes(wal)} in the write-ahead log" if WAL_TIMES * wal > least else ""
         return warning("disk", f"{text}{logged}.", f"Free space for {where}.")
     return ok("disk", text)
-
-
-def _room(places: Sequence[Path]) -> list[tuple[Path, int]]:
-    """The free space of each file system, once."""
-    room: dict[int, tuple[Path, int]] = {}
-    for place in places:
-        if place.exists():
-            room.setdefault(place.stat().st_dev, (place, shutil.disk_usage(place).free))
-    return list(room.values())
 
 
 def _size(path: str) -> int:
@@ -88,10 +74,3 @@ def _size(path: str) -> int:
         return Path(path).stat().st_size
     except OSError:
         return 0
-
-
-def _bytes(count: int) -> str:
-    for unit, size in (("TB", 10**12), ("GB", GB), ("MB", 10**6)):
-        if count >= size:
-            return f"{count / size:,.3g} {unit}" if count < 1000 * size else f"{count / size:,.0f} {unit}"
-    return f"{count / 1000:.0f} kB"

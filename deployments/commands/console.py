@@ -10,6 +10,7 @@ import uvicorn
 from blocks import settings
 from blocks.errors import FirstPartyGenericError
 from deployments.console.app import create_app
+from deployments.console.indexing import start_indexing
 from deployments.console.passwords import Passwords
 from deployments.console.settings import ConsoleSettings
 from deployments.one_machine.guard import guard_app
@@ -51,6 +52,7 @@ def command(
     https = frozenset(one.removeprefix("https://") for one in at.origins if one.startswith("https://"))
     prefect = access.url.removesuffix("/api") if access is not None and access.url else None
     app = create_app(ConsoleSettings(passwords, can_act, https, prefect_url=prefect))
+    start_indexing()
     print_note(f"Open {at.public_url or at.origin}")
     print_note(_login_lines(passwords))
     uvicorn.run(

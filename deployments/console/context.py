@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from deployments.console.check_results import CheckResults
 from deployments.console.coverage_strips import CoverageStrips
 from deployments.console.event_export import Exports
 from deployments.console.jobs import Jobs
@@ -24,4 +25,5 @@ class Console:
     jobs: Jobs = field(default_factory=Jobs)
     strips: CoverageStrips = field(default_factory=CoverageStrips)
     exports: Exports = field(default_factory=Exports)
+    checks: CheckResults = field(default_factory=CheckResults)
     rates: SendRates = field(default_factory=SendRates)

@@ -155,10 +155,8 @@ class _Pipe:
         self._size += len(part)
         return len(part)
 
-    def tell(self) -> int:
-        return self._size
-
     def seek(self, *_: int) -> int:
+        """The writer requires it, and does not move."""
         return self._size
 
     def flush(self) -> None:

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 
 from blocks import clock
 from deployments.console import calendar_chart, shapes
+from deployments.disk_space import format_bytes
 from deployments.terminal_output import format_rfc3339
 
 WEEK_DAYS = 7
@@ -42,6 +43,7 @@ def _environment() -> Environment:
         visible=visible,
         days_left=days_left,
         iso=format_rfc3339,
+        bytes=format_bytes,
     )
     environment.globals.update(shapes=shapes, charts=calendar_chart, now_ns=clock.now_ns)
     return environment

@@ -19,6 +19,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
 from deployments import up_health
+from deployments.console.indexing import start_indexing
 from deployments.one_machine import health_pages, ui_copy
 from deployments.one_machine.console_front import ConsoleFront
 from deployments.one_machine.guard import guard_app
@@ -44,6 +45,7 @@ def create_app(*, with_console: bool = False) -> ASGIApp:
     auth = health_pages.metrics_auth(origins, auth_string)
     if with_console:
         app = ConsoleFront(app, auth_string, origins)
+        start_indexing()
     return guard_app(HealthPages(app, up_health.path(), auth=auth), origins)
 
 

@@ -46,17 +46,16 @@ _STORED = text(
 ).bindparams(bindparam("streams", expanding=True))
 _STALE = text(
     "SELECT h.stream_id, h.day, p.event_id AS indexed_id FROM "  # noqa: S608 - constants
-    f"(SELECT stream_id, {_DAY} AS day, sum(events) AS events FROM hourly_counts WHERE hour >= :first AND hour < :after "
-    f"GROUP BY stream_id, {_DAY}) h "
+    f"(SELECT stream_id, {_DAY} AS day, sum(events) AS events FROM hourly_counts "
+    f"WHERE hour >= :first AND hour < :after GROUP BY stream_id, {_DAY}) h "
     "JOIN index_positions p ON p.stream_id = h.stream_id "
     "LEFT JOIN insight_days d ON d.stream_id = h.stream_id AND d.day = h.day "
     "WHERE d.day IS NULL OR (d.events <> h.events AND d.indexed_id <> p.event_id) "
     "ORDER BY h.day DESC, h.stream_id LIMIT :limit"
 )
 _EMPTY = text(
-    "SELECT stream_id, day FROM insight_days d WHERE NOT EXISTS "
-    "(SELECT 1 FROM hourly_counts h WHERE h.stream_id = d.stream_id AND h.hour >= d.day * 24 AND h.hour < d.day * 24 + 24)"
-    " LIMIT :limit"
+    "SELECT stream_id, day FROM insight_days d WHERE NOT EXISTS (SELECT 1 FROM hourly_counts h "
+    "WHERE h.stream_id = d.stream_id AND h.hour >= d.day * 24 AND h.hour < d.day * 24 + 24) LIMIT :limit"
 )
 
 
@@ -166,7 +165,7 @@ def _events(connection: Connection, stream_ids: Sequence[int], first: int, after
     span = {"first": first * 24, "after": after * 24}
     return {
         StreamDay(row.stream_id, row.day): int(row.events)
-        for some in _portions(stream_ids)
+        for some in _batches(stream_ids)
         for row in connection.execute(_EVENTS, {"streams": some, **span})
     }
 
@@ -182,7 +181,7 @@ def _stored(
 
 
 def _stored_rows(connection: Connection, stream_ids: Sequence[int], first: int, after: int) -> Iterator[Any]:
-    for some in _portions(stream_ids):
+    for some in _batches(stream_ids):
         yield from connection.execute(_STORED, {"streams": some, "first": first, "after": after})
 
 
@@ -193,5 +192,5 @@ def _past(data: bytes) -> PastCounts | None:
         return None
 
 
-def _portions(stream_ids: Sequence[int]) -> Iterator[Sequence[int]]:
+def _batches(stream_ids: Sequence[int]) -> Iterator[Sequence[int]]:
     return (stream_ids[start : start + STREAMS_MAX] for start in range(0, len(stream_ids), STREAMS_MAX))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
+from blocks.errors import ThirdPartyConfigError
+from blocks.store.source_status import NO_STORE
 from deployments import up_health
 from deployments.console.source_rows import ORDER, source_rows
 from deployments.console.view import page
@@ -23,7 +25,7 @@ STRIPS_MAX = 50
 
 def sources(view: View) -> Response:
     """All sources, or those of `?health=` and `?q=`."""
-    rows = source_rows(view.engine, with_deleted=view.query("health") == "deleted")
+    rows = _rows(view)
     counts = Counter(row.health for row in rows)
     shown = [row for row in rows if _is_wanted(row, view.query("health"), view.query("q"))]
     return view.render(
@@ -35,6 +37,16 @@ def sources(view: View) -> Response:
         search=view.query("q"),
         troubles=[one for one in up_health.troubles_now() if one.what != "runs"],
     )
+
+
+def _rows(view: View) -> list[SourceRow]:
+    """Before the first source there may be no store."""
+    try:
+        return source_rows(view.engine, with_deleted=view.query("health") == "deleted")
+    except ThirdPartyConfigError as error:
+        if error.code != NO_STORE:
+            raise
+        return []
 
 
 def strips(view: View) -> Response:

@@ -113,8 +113,8 @@
   async function suggest() {
     const mine = ++typed;
     if (!value.value || !add.value || add.value === "source") return;
-    const asked = new URLSearchParams({ member: add.value, q: value.value });
-    const answer = await fetch(`/console/events/suggestions?${asked}`, reads);
+    const wanted = new URLSearchParams({ member: add.value, q: value.value });
+    const answer = await fetch(`/console/events/suggestions?${wanted}`, reads);
     if (!answer.ok || mine !== typed) return;
     suggestions.replaceChildren(...(await answer.json()).map((one) => {
       const option = document.createElement("option");
