@@ -1,4 +1,4 @@
-"""Fills the index of the Events page and the counts of Insight in a thread of the console's process."""
+"""Fills the index of the Events page and the counts of Insight in threads of the console's process."""
 
 from __future__ import annotations
 
@@ -7,25 +7,29 @@ from typing import TYPE_CHECKING
 
 from blocks.errors import SourceError
 from blocks.store import source_status
+from blocks.store.insight.run_counter import run_counter
 from blocks.store.search.run_indexer import run_indexer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Engine
 
 RETRY_SECONDS = 30.0
 
 
 def start_indexing() -> threading.Event:
-    """Index until the process ends, or the returned event is set. The thread has a connection of its own."""
+    """Index and count until the process ends, or the returned event is set. Each thread has a connection of its own."""
     stop = threading.Event()
-    threading.Thread(target=_index, args=(stop,), daemon=True, name="search index").start()
+    for name, work in (("search index", run_indexer), ("insight", run_counter)):
+        threading.Thread(target=_run, args=(work, stop), daemon=True, name=name).start()
     return stop
 
 
-def _index(stop: threading.Event) -> None:
+def _run(work: Callable[[Engine, threading.Event], None], stop: threading.Event) -> None:
     engine = _open(stop)
     if engine is not None:
-        run_indexer(engine, stop)
+        work(engine, stop)
         engine.dispose()
 
 

@@ -1,7 +1,7 @@
 """The counts of a stream's events in one day, read from `event_index`, and sums of them.
 
 Values are numbers of `index_values`; 0 stands for a member that an event does not have. So a day of 30,000 events is a
-few kilobytes, and holds nobody's name.
+few kilobytes, and holds no names.
 """
 
 from __future__ import annotations
