@@ -32,11 +32,7 @@ async def login(request: Request) -> Response:
     there = safe_path(request.query_params.get("next", ""))
     if request.method == "GET":
         session: Session | None = request.scope["session"]
-        if session is not None and (session.is_operator or there.startswith(f"{PREFIX}/")):
-            return RedirectResponse(there, SEE_OTHER)
-        if session is not None:  # a viewer came from Prefect's UI, which only operators may use
-            return RedirectResponse(f"{PREFIX}/", SEE_OTHER)
-        return _form(there)
+        return _form(there) if session is None else _enter(session, there)
     body = b""
     async for chunk in request.stream():
         body += chunk
@@ -58,7 +54,7 @@ def _log_in(request: Request, form: dict[str, str], there: str) -> Response:
         return _form(there, "This password is not known. `onepassword-source up` prints both when it starts.", WRONG)
     settings.delay.succeeded(address)
     session = settings.sessions.create(role, " ".join(form.get("person", "").split())[:NAME_MAX])
-    response = RedirectResponse(there, SEE_OTHER)
+    response = _enter(session, there)
     response.set_cookie(
         COOKIE,
         settings.sessions.encode(session),
@@ -68,6 +64,15 @@ def _log_in(request: Request, form: dict[str, str], there: str) -> Response:
         samesite="strict",
     )
     return response
+
+
+def _enter(session: Session, there: str) -> Response:
+    """Go to the page that was wanted. Prefect's pages are for operators, and need a sign that only a script can set."""
+    if there.startswith(f"{PREFIX}/"):
+        return RedirectResponse(there, SEE_OTHER)
+    if not session.is_operator:
+        return RedirectResponse(f"{PREFIX}/", SEE_OTHER)
+    return HTMLResponse(templates.render("enter.html", next=there))
 
 
 def is_secure(request: Request, settings: ConsoleSettings) -> bool:

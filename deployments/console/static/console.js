@@ -104,6 +104,7 @@ function ready(root) {
 // Prefect's UI keeps a sign that this browser has logged in; the console's cookie is what counts.
 const PREFECT = "prefect-password", SIGN = btoa("console-session");
 if (document.body.dataset.role === "operator") localStorage.setItem(PREFECT, SIGN);
+if (document.body.dataset.next) location.replace(document.body.dataset.next);
 
 document.body.append(tip);
 document.querySelectorAll("[data-live]").forEach(keepFresh);

@@ -46,6 +46,14 @@ def test_behind_tls_the_cookie_is_secure() -> None:
     assert "secure" in log_in(browser, PASSWORDS.operator).headers["set-cookie"].lower()
 
 
+def test_before_a_page_of_prefect_the_script_leaves_its_sign(browser: ConsoleClient) -> None:
+    answer = log_in(browser, PASSWORDS.operator, "/flows?page=1")
+    assert answer.status_code == 200
+    assert 'data-next="/flows?page=1"' in answer.text
+    browser.cookies.clear()
+    assert log_in(browser, PASSWORDS.viewer or "", "/flows").headers["location"] == "/console/"
+
+
 def test_a_wrong_password_gets_no_cookie_and_soon_a_delay(browser: ConsoleClient) -> None:
     answers = [log_in(browser, "wrong") for _ in range(4)]
     assert [one.status_code for one in answers] == [403, 403, 403, 429]
