@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from deployments.console.context import Console
 from deployments.console.gate import Gate
 from deployments.console.headers import SecurityHeaders
-from deployments.console.pages import actions, backfill, insight, login, siem, siems, source, sources, system
+from deployments.console.pages import actions, backfill, events, insight, login, siem, siems, source, sources, system
 from deployments.console.view import PREFIX, page
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from deployments.console.view import View
 
 STATIC = Path(__file__).parent / "static"
-PAGES = (sources, source, insight, siems, siem, backfill, system, actions)
+PAGES = (sources, source, events, insight, siems, siem, backfill, system, actions)
 """Modules of pages. Each has `ROUTES`."""
 
 

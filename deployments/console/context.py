@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from deployments.console.check_results import CheckResults
 from deployments.console.coverage_strips import CoverageStrips
+from deployments.console.event_export import Exports
 from deployments.console.jobs import Jobs
 from deployments.console.send_rates import SendRates
 from deployments.console.stores import Stores
@@ -23,5 +24,6 @@ class Console:
     stores: Stores = field(default_factory=Stores)
     jobs: Jobs = field(default_factory=Jobs)
     strips: CoverageStrips = field(default_factory=CoverageStrips)
+    exports: Exports = field(default_factory=Exports)
     checks: CheckResults = field(default_factory=CheckResults)
     rates: SendRates = field(default_factory=SendRates)
