@@ -11,8 +11,8 @@ import pytest
 
 from blocks.errors import ThirdPartyConfigError
 from blocks.store.source_status import SourceStatus, StoredEvent
-from deployments.commands.support import event_formats
-from deployments.commands.support.event_formats import (
+from deployments import event_formats
+from deployments.event_formats import (
     CSV_COLUMNS,
     write_csv,
     write_json,
