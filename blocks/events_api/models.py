@@ -185,6 +185,11 @@ def _read_unusual(item: bytes, watch: PageDrift) -> Event | InvalidItem:
     return read
 
 
+def read_item(item: bytes) -> Event | InvalidItem:
+    """Read one item of a page by itself, such as one that an older version could not read."""
+    return _read_slowly(item)
+
+
 def _read_slowly(item: bytes) -> Event | InvalidItem:
     """Read it with the standard library, which accepts a lone surrogate escape. That is valid JSON."""
     try:

@@ -13,7 +13,22 @@ from starlette.staticfiles import StaticFiles
 from deployments.console.context import Console
 from deployments.console.gate import Gate
 from deployments.console.headers import SecurityHeaders
-from deployments.console.pages import actions, backfill, events, insight, login, siem, siems, source, sources, system
+from deployments.console.pages import (
+    actions,
+    backfill,
+    events,
+    health,
+    insight,
+    login,
+    quarantine,
+    siem,
+    siems,
+    source,
+    source_export,
+    source_findings,
+    sources,
+    system,
+)
 from deployments.console.view import PREFIX, page
 
 if TYPE_CHECKING:
@@ -25,8 +40,22 @@ if TYPE_CHECKING:
     from deployments.console.view import View
 
 STATIC = Path(__file__).parent / "static"
-PAGES = (sources, source, events, insight, siems, siem, backfill, system, actions)
-"""Modules of pages. Each has `ROUTES`."""
+PAGES = (
+    sources,
+    quarantine,
+    source_findings,
+    source_export,
+    source,
+    events,
+    insight,
+    siems,
+    siem,
+    health,
+    backfill,
+    system,
+    actions,
+)
+"""Modules of pages. Each has `ROUTES`. The first route that matches serves a request."""
 
 
 def create_app(settings: ConsoleSettings) -> ASGIApp:

@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, select
-
 from blocks.events_api.action_words import describe
-from blocks.store import names
-from blocks.store.engine import reading, store_errors
+from blocks.store.insight import values
 from blocks.store.search.days import day_of
 from blocks.store.search.members import IndexedMembers, read_members
-from blocks.store.tables import IndexValueRow, UserNameRow, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,9 +18,6 @@ if TYPE_CHECKING:
     from blocks.store.search.results import EventHit
 
 AUDIT, SIGN_IN = "audit", "sign-in"
-
-_users = table_of(UserNameRow)
-_values = table_of(IndexValueRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +68,9 @@ def words_of(api: str, members: IndexedMembers) -> str:
 
 
 def known_names(engine: Engine, uuids: Iterable[str]) -> dict[str, str]:
-    """Names by id: imported ones, and the addresses or names of users, which come from events and win."""
-    wanted = sorted(set(uuids))
-    found = names.name_by_uuid(engine, wanted)
-    query = (
-        select(_values.c.value, _users.c.email, _users.c.name)
-        .join(_users, _users.c.user_id == _values.c.id)
-        .where(_values.c.value.in_(bindparam("uuids", wanted, expanding=True)))
-    )
-    with store_errors(), reading(engine).connect() as connection:
-        rows = connection.execute(query).all()
-    return found | {row.value: row.email or row.name for row in rows if row.email or row.name}
+    """What to call these ids: users by their addresses, which are unique, and others by their imported names."""
+    found = values.known_names(engine, uuids)
+    return {uuid: one.email or one.text for uuid, one in found.items() if one.email or one.text}
 
 
 def _uuids(members: IndexedMembers) -> list[str]:

@@ -54,8 +54,9 @@ def time_element(ns: int | None, unit: str = "second") -> Markup:
     if ns is None:
         return Markup("<span class=none>never</span>")
     iso = format_rfc3339(ns) or ""
-    shown = iso.replace("T", " ")[: {"second": 19, "minute": 16, "day": 10}[unit]]
-    return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(iso, shown, shown)
+    whole = iso.replace("T", " ")[:19]
+    shown = {"second": whole, "minute": whole[:16], "day": whole[:10], "clock": whole[11:]}[unit]
+    return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(iso, whole, shown)
 
 
 def age_element(ns: int | None) -> Markup:

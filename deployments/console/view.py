@@ -28,6 +28,7 @@ THREADS = 8
 """Pages that are made at a time. They share the process with Prefect's server, whose own threads stay free."""
 FORM_BYTES_MAX = 2_000_000
 SEE_OTHER, FORBIDDEN, TOO_LARGE, UNAVAILABLE, BAD_REQUEST = 303, 403, 413, 503, 400
+DIGITS_MAX = 19
 PREFIX = "/console"
 
 
@@ -72,6 +73,11 @@ class View:
     def queries(self, name: str) -> list[str]:
         """A parameter of the address that may be there several times."""
         return self.request.query_params.getlist(name)
+
+    def query_number(self, name: str) -> int:
+        """A whole number of the address; 0 if there is none, or it has no place in 64 bits."""
+        text = self.query(name)
+        return int(text) if text.isascii() and text.isdecimal() and len(text) < DIGITS_MAX else 0
 
     def path(self, name: str) -> str:
         return str(self.request.path_params[name])

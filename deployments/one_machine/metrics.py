@@ -144,7 +144,7 @@ def _version() -> str:
 _API_METRICS: tuple[tuple[type[CounterMetricFamily | GaugeMetricFamily], str, str, Value], ...] = (
     (CounterMetricFamily, "events", "Events stored so far, each once.", lambda one: one.events + one.pruned),
     (CounterMetricFamily, "pruned", "Events removed since they were old enough.", lambda one: one.pruned),
-    (CounterMetricFamily, "quarantined", "Items that cannot be stored as events.", lambda one: one.quarantined),
+    (GaugeMetricFamily, "quarantined", "Items that cannot be stored as events.", lambda one: one.quarantined),
     (CounterMetricFamily, "late", "Events found by reconcile that the cursor brought later.", lambda one: one.late),
     (CounterMetricFamily, "missed", "Events found by reconcile that were missed.", lambda one: one.missed),
     (CounterMetricFamily, "changed", "Bodies that 1Password has changed since.", lambda one: one.changed),

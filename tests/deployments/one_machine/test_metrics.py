@@ -98,7 +98,7 @@ def test_the_metrics_of_a_source_that_collects(
 PER_API = {
     "events_total": 7,
     "pruned_total": 2,
-    "quarantined_total": 1,
+    "quarantined": 1,
     "late_total": 3,
     "missed_total": 4,
     "changed_total": 5,

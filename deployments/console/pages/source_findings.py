@@ -1,0 +1,36 @@
+"""What was found beside a source's events: late, missed and changed ones, and what is not documented."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.routing import Route
+
+from blocks.store import reconcile_findings
+from deployments.console.source_rows import find_row
+from deployments.console.view import page
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+    from deployments.console.view import View
+
+NOT_FOUND = 404
+
+
+def findings(view: View) -> Response:
+    """Reconcile's findings, and the drift of the schema."""
+    row = find_row(view.engine, view.path("id"))
+    if row is None:
+        return view.render("error.html", NOT_FOUND, title="Unknown source", message="There is no such source.", hint="")
+    return view.render(
+        "source_findings.html",
+        row=row,
+        marked=reconcile_findings.marked_events(view.engine, row.source.id),
+        changed=reconcile_findings.changed_bodies(view.engine, row.source.id),
+        undocumented=reconcile_findings.undocumented_values(view.engine, row.source.id),
+        limit=reconcile_findings.LIMIT,
+    )
+
+
+ROUTES = [Route("/sources/{id}/findings", page(findings))]
