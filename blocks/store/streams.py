@@ -380,16 +380,16 @@ def _failing(connection: Connection, claim: StreamClaim) -> tuple[str, int]:
     return row.source_id, row.failing_since_ns or clock.now_ns()
 
 
-def _cursor_rejected(claim: StreamClaim, refused: SourceError) -> Condition:
+def _cursor_rejected(claim: StreamClaim, rejected: SourceError) -> Condition:
     return Condition(
         tracker=tracker_of("cursor", claim.api),
         name="CursorRejected",
         severity=WARNING,
-        description=refused.message,
+        description=rejected.message,
         api=claim.api,
-        error_type=refused.name,
-        error_code=refused.code,
-        hint=refused.hint,
+        error_type=rejected.name,
+        error_code=rejected.code,
+        hint=rejected.hint,
     )
 
 
