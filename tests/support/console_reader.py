@@ -39,8 +39,8 @@ class ConsoleReader:
                     return 0.0
                 first = client.get("/console/").text
                 paths = re.findall(r'<a href="(/console/[a-z]*)"', first.partition("</nav>")[0])
-                for path in [*paths, *re.findall(r'"(/console/sources/[0-9a-f]{32})"', first)[:1]]:
-                    times.append(self._get(client, path))
+                paths += re.findall(r'"(/console/sources/[0-9a-f]{32})"', first)[:1]
+                times += [self._get(client, path) for path in paths]
             except httpx.HTTPError as error:
                 self._note("all", type(error).__name__)
         return max(times)
