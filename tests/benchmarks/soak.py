@@ -56,9 +56,6 @@ class Soak:
     samples: list[dict[str, float]] = field(default_factory=list)
     reader: ConsoleReader = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.reader = ConsoleReader(f"http://127.0.0.1:{self.up.port}", self.up.data)
-
     def sample(self) -> dict[str, float]:
         found = {f"{part}, MB": value for part, value in self.up.resource_usage().memory.items()}
         for path in (*self.up.data.glob("*.log*"), *self.up.data.glob("events.db*")):
@@ -105,6 +102,7 @@ def run(seconds: float, loops: int) -> bool:
         soak = Soak(up, sandbox, _targets(stack, directory), random.Random(7))  # noqa: S311 - moments, no secrets
         up.start()
         stack.callback(up.stop)
+        soak.reader = ConsoleReader(up.origin, up.data)
         _configure(soak)
         with busy(loops):
             began, killed = time.monotonic(), time.monotonic()
