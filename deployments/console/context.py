@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from blocks.store.insight.counted_days import CountsCache
 from deployments.console.check_results import CheckResults
 from deployments.console.coverage_strips import CoverageStrips
 from deployments.console.event_export import Exports
@@ -27,3 +28,4 @@ class Console:
     exports: Exports = field(default_factory=Exports)
     checks: CheckResults = field(default_factory=CheckResults)
     rates: SendRates = field(default_factory=SendRates)
+    counts: CountsCache = field(default_factory=CountsCache)
