@@ -26,7 +26,7 @@ def insight(view: View) -> Response:
     sources = source_status.sources(view.engine)
     chosen = next((one.id for one in sources if view.query("source") in {one.id, one.name}), None)
     span = read_span(view.query("last"), view.query("from"), view.query("to"), chosen)
-    report = build_report(view.engine, span.query)
+    report = build_report(view.engine, span.query, view.console.counts)
     return view.render(
         "insight.html",
         shown=InsightView(view.engine, report, span),
