@@ -117,14 +117,13 @@ def read_span(
     first, after = since_ns // DAY_NS, -(-until_ns // DAY_NS)
     with store_errors(), reading(engine).connect() as connection:
         wanted = _events(connection, [*apis], first, after)
-        ends_at = time.monotonic() + seconds
         parts = {key for key in wanted if not _is_whole(key.day, since_ns, until_ns)}
         days: dict[str, list[DayCounts]] = {}
         for key in sorted(parts):
             counts = day_counts.count_day(connection, apis[key.stream_id], key, since_ns, until_ns)
             days.setdefault(apis[key.stream_id], []).append(counts)
         whole = {key: events for key, events in wanted.items() if key not in parts}
-        counted = _read_whole(connection, apis, whole, ends_at, cache or CountsCache(0))
+        counted = _read_whole(connection, apis, whole, seconds, cache or CountsCache(0))
     for api, sums in counted.by_api.items():
         days.setdefault(api, []).insert(0, sums)
     return CountedSpan({api: day_counts.add_up(found) for api, found in days.items()}, counted.missing)
@@ -134,7 +133,7 @@ def _read_whole(
     connection: Connection,
     apis: Mapping[int, str],
     wanted: Mapping[StreamDay, int],
-    ends_at: float,
+    seconds: float,
     cache: CountsCache,
 ) -> CountedSpan:
     """The sums of whole days, of which the events are known."""
@@ -146,6 +145,7 @@ def _read_whole(
     missing = 0
     span = [day.day for day in wanted] or [0]
     stored = dict(_stored(connection, [*apis], min(span), max(span) + 1))
+    ends_at = time.monotonic() + seconds
     for day in sorted(wanted, key=lambda one: (-one.day, one.stream_id)):
         counts = stored.get(day)
         if (counts is None or counts.events != wanted[day]) and time.monotonic() < ends_at:
