@@ -96,6 +96,14 @@ def needles(searched: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((searched.casefold(), quoted.casefold())))
 
 
+def plain_part(forms: Sequence[str]) -> str:
+    """The longest part of a text that stands in each body with the text as it is, but for escapes and case."""
+    return max(_PLAIN.findall(forms[0]), key=len, default="")
+
+
+_PLAIN = re.compile(r"[ !#-\[\]-~]+")  # ASCII without the quote and the backslash, which JSON escapes
+
+
 def searchable(body: str) -> str:
     """A JSON body without regard to case, with letters in place of their escapes: Go writes `&` as one."""
     return (_ESCAPES.sub(_letters, body) if "\\u" in body else body).casefold()
