@@ -22,6 +22,7 @@ import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -40,7 +41,7 @@ from sqlalchemy import text
 from blocks import clock
 from blocks.events_api.models import Api, Event, Page
 from blocks.store import pages, streams
-from blocks.store.engine import is_sqlite, open_engine, open_reader
+from blocks.store.engine import PAGE_BYTES, is_sqlite, open_engine, open_reader
 from blocks.store.search import counts, results
 from blocks.store.search.indexer import index_batch
 from blocks.store.search.query import SearchQuery
@@ -111,8 +112,8 @@ def measure(out: Console, url: str, options: argparse.Namespace) -> None:
     out.rule("SQLite" if is_sqlite(engine) else "PostgreSQL")
     out.print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     index(out, engine)
-    collect(out, url, engine, options.pages)
     search(out, url, engine, options.values)
+    collect(out, url, engine, options.pages)
     engine.dispose()
 
 
@@ -144,7 +145,7 @@ def index(out: Console, engine: Engine) -> None:
 def table_sizes(engine: Engine) -> dict[str, int]:
     """Bytes by table; on SQLite, by table and index (`events_by_time` counts as events)."""
     query = (
-        "SELECT name, sum(pgsize) FROM dbstat WHERE aggregate = TRUE GROUP BY name"
+        f"SELECT name, pageno * {PAGE_BYTES} FROM dbstat WHERE aggregate = TRUE"  # pgsize has 32 bits
         if is_sqlite(engine)
         else "SELECT relname, pg_total_relation_size(oid) FROM pg_class WHERE relkind = 'r' AND relnamespace = "
         "'public'::regnamespace"
@@ -187,10 +188,15 @@ def commit(engine: Engine, claim: StreamClaim, number: int, pace: float) -> list
     return seconds
 
 
+@cache
+def population() -> search_store.Population:
+    return search_store.Population()
+
+
 def fresh_page(engine: Engine, claim: StreamClaim) -> tuple[Page, str | None]:
     cursor = streams.get(engine, claim.stream_id).cursor
     own, now_ns = Random(time.perf_counter_ns()), clock.now_ns() // 10**6 * 10**6  # noqa: S311 - made-up data
-    people = search_store.Population(own)
+    people = population()
     template = search_store._template(Api.AUDIT, own.randrange(search_store.TEMPLATES))
     events = []
     for n in range(1000):
