@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +11,6 @@ from blocks.errors import ThirdPartyConfigError
 PREFIX = "ONEPASSWORD_SOURCE_"
 PORT_MAX = 65535
 SHARE_MIN = 0.01
-_HOUR = 3600
-_SPAN = re.compile(r"([0-9]{1,4})([hdw])")
-_SPAN_UNITS = {"h": _HOUR, "d": 24 * _HOUR, "w": 7 * 24 * _HOUR}
 
 
 @dataclass(frozen=True)
@@ -108,17 +104,3 @@ def backfill_share() -> float:
             f"{PREFIX}BACKFILL_SHARE is {named!r}.", hint=f"Set it to a number from {SHARE_MIN} to 1.", code="setting"
         )
     return share
-
-
-def runs_kept() -> int:
-    """How long Prefect keeps runs, in seconds. Raises ThirdPartyConfigError where the setting is no span over 1 h."""
-    named = read("RUNS_KEPT") or "14d"
-    found = _SPAN.fullmatch(named)
-    seconds = int(found[1]) * _SPAN_UNITS[found[2]] if found else 0
-    if seconds <= _HOUR:
-        raise ThirdPartyConfigError(
-            f"{PREFIX}RUNS_KEPT is {named!r}.",
-            hint="Set it to a time of more than an hour, such as 12h, 14d or 8w.",
-            code="setting",
-        )
-    return seconds

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from deployments import siem_actions as siem_actions
     from deployments import siem_samples as siem_samples
     from deployments import siems as siems
+    from deployments import source_apply as source_apply
     from deployments import sources as sources
-    from deployments.prefect_api import automations as automations
     from deployments.prefect_api import server_state as server_state
     from deployments.prefect_api import source_runs as source_runs
     from flows import backfill as backfill
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from tasks.support import stopping as stopping
 
 _MODULES = {
-    "automations": "deployments.prefect_api.automations",
     "backfill": "flows.backfill",
     "backfill_plan": "deployments.backfill_plan",
     "collect": "flows.collect",
@@ -65,6 +64,7 @@ _MODULES = {
     "rejected_events": "blocks.store.forwarding.rejected_events",
     "prune_deployment": "deployments.prune_deployment",
     "server_state": "deployments.prefect_api.server_state",
+    "source_apply": "deployments.source_apply",
     "source_runs": "deployments.prefect_api.source_runs",
     "configuration": "blocks.siem.configuration",
     "siem": "tasks.support.siem",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -78,7 +79,17 @@ def apply_all(configs: Sequence[SourceConfig], rules: TokenRules = DEFAULT_RULES
     ):
         applying = _SourceApplier(client, configs, rules)
         checks = [checkers.submit(applying.check, config) for config in configs]
-        yield from pool.map(applying.apply, configs, checks)
+        # In copies of this thread's context, which knows who acts (see `audit_log.acting_as`).
+        done = [
+            pool.submit(copy_context().run, applying.apply, config, check)
+            for config, check in zip(configs, checks, strict=True)
+        ]
+        try:
+            for one in done:
+                yield one.result()
+        finally:
+            for one in done:
+                one.cancel()
 
 
 class _SourceApplier:

@@ -46,15 +46,17 @@ def print_line(text: RenderableType, style: str | None = None) -> None:
 
 def print_table(table: Table) -> None:
     """A table in the width of the terminal; elsewhere as wide as it needs."""
-    wide = OUT if OUT.is_terminal else _Console(highlight=False, markup=False, emoji=False, width=UNLIMITED_CELLS)
-    wide.print(table)
+    if OUT.is_terminal:
+        OUT.print(table)
+        return
+    _Console(file=OUT.file, highlight=False, markup=False, emoji=False, width=UNLIMITED_CELLS).print(table)
 
 
 def print_fitting(table: Table) -> None:
-    """A table; on a terminal that is too narrow, a block of lines for each row, so that no number is cut."""
+    """As `print_table`; on a terminal that is too narrow, a block of lines for each row, so that no number is cut."""
     natural = Measurement.get(OUT, OUT.options.update(max_width=UNLIMITED_CELLS), table).maximum
     if not OUT.is_terminal or natural <= OUT.width:
-        print_line(table)
+        print_table(table)
         return
     columns = [(str(column.header), list(column.cells)) for column in table.columns]
     width = max(cell_len(title) for title, _ in columns[1:])

@@ -9,6 +9,7 @@ from blocks import clock
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.token import read_claims
 from deployments import introspection
+from deployments.terminal_output import format_minute
 
 if TYPE_CHECKING:
     from blocks.config.source_config import SourceConfig
@@ -24,6 +25,39 @@ class TokenCheck:
     account: str | None
     scopes: frozenset[str] | None
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFinding:
+    """One property of a token: what it is, and what is wrong with it. `problem` is empty if nothing is."""
+
+    name: str
+    value: str
+    problem: str = ""
+
+
+def describe(config: SourceConfig, pinned: str | None) -> list[TokenFinding]:
+    """All properties of the token of a configuration, each with what is wrong with it; nothing is changed.
+
+    It introspects the token, and raises nothing if that fails. `pinned` is as in `check_config`.
+    """
+    token = config.api_token.get_secret_value() if config.api_token else ""
+    claims = read_claims(token)
+    seen: Introspection | None = None
+    try:
+        seen, wrong, _ = _introspect(config, token, unchecked=False)
+    except ThirdPartyGenericError as error:
+        wrong = [error.message]
+    account = (seen.account_uuid if seen else None) or (claims.account_uuid if claims else None)
+    scopes = seen.scopes if seen else (claims.scopes or None if claims else None)
+    found = [
+        ("region", config.base_url, _wrong_region(config, claims) if claims else []),
+        ("token", "accepted" if seen else "", wrong),
+        ("account", account or "not known", _wrong_account(pinned, account)),
+        ("scopes", ", ".join(sorted(scopes)) if scopes else "not known", _missing_scopes(config, scopes)),
+        ("expiry", _expiry_text(claims), _expired(claims) if claims else []),
+    ]
+    return [TokenFinding(name, value, " ".join(problem.strip() for problem in wrong)) for name, value, wrong in found]
 
 
 def check_config(config: SourceConfig, pinned: str | None, *, unchecked: bool = False) -> TokenCheck:
@@ -104,6 +138,14 @@ def _expired(claims: TokenClaims) -> list[str]:
     if claims.expires_at is None or claims.expires_at > clock.now():
         return []
     return [f"  It expired {clock.format_age(int(claims.expires_at * 1e9))} ago: issue a new one."]
+
+
+def _expiry_text(claims: TokenClaims | None) -> str:
+    if claims is None:
+        return "not known"
+    if claims.expires_at is None:
+        return "it does not expire"
+    return format_minute(int(claims.expires_at * 1e9))
 
 
 def _wrong_account(pinned: str | None, account: str | None) -> list[str]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 from prefect import get_run_logger
 from prefect.cache_policies import NO_CACHE
 
-from blocks import clock
+from blocks import clock, retry_window
 from blocks.errors import (
     ClaimLostError,
     FirstPartyGenericError,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-WINDOW_SECONDS = 90 * 60
 SHORTEST, LONGEST = 2.0, 300.0  # seconds between attempts; the longest is a tick
 DUPLICATES_SHORTEST, DUPLICATES_LONGEST = 15.0, 900.0  # where each attempt may be another copy of the same events
 ATTEMPTS_MAX = 2000  # more than the window can hold: time ends the retries, not their number
@@ -189,7 +188,7 @@ def next_wait(failing_since_ns: int, retry_after: float | None = None, *, may_du
     `may_duplicate`: each attempt may send the same events again, so there are fewer: some 13 in 90 minutes.
     """
     failing = max((clock.now_ns() - failing_since_ns) / 1e9, 0.0)
-    left = WINDOW_SECONDS - failing
+    left = retry_window.SECONDS - failing
     if left <= 0:
         return None
     if may_duplicate:

@@ -7,6 +7,7 @@ import os
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, create_engine, event, func, make_url, select
@@ -245,15 +246,30 @@ def _open_sqlite(url: URL, *, connections: int = 1, pragmas: tuple[str, ...] = _
 
 
 def _create_private(path: str) -> None:
-    """Only the owner can read the file. SQLite gives its -wal and -shm files the same mode."""
+    """Only the owner can read the file. SQLite gives its -wal and -shm files the same mode.
+
+    A file that exists is never opened here. Closing a descriptor drops all locks that this process has on the file,
+    those of SQLite, too. Another process that ends then takes itself for the last one, and removes the log in use.
+    """
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        _require_writable(path)
     except OSError as error:
         raise FirstPartyGenericError(
             f"The store {path} cannot be opened: {error.strerror}.",
             hint="Check the directory and its permissions, or set ONEPASSWORD_SOURCE_DATABASE_URL.",
             code="store",
         ) from error
+
+
+def _require_writable(path: str) -> None:
+    if not os.access(path, os.R_OK | os.W_OK) or Path(path).is_dir():
+        raise FirstPartyGenericError(
+            f"The store {path} cannot be opened: it is a directory, or this user may not read and write it.",
+            hint="Check the directory and its permissions, or set ONEPASSWORD_SOURCE_DATABASE_URL.",
+            code="store",
+        )
 
 
 def _set_pragmas(pragmas: tuple[str, ...], connection: Any, _record: object) -> None:

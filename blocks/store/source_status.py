@@ -20,7 +20,7 @@ from blocks.store.engine import open_engine, reading, sqlite_path, store_errors
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from sqlalchemy import Connection, Engine, Row
+    from sqlalchemy import Connection, Engine, Row, TextClause
 
 BATCH = 2000
 VALUES_MAX = 1000  # values in one statement
@@ -351,13 +351,13 @@ _BETWEEN = text("SELECT count(*) FROM events WHERE stream_id = :stream AND time_
 _FIRST, _LAST = -(2**63), 2**63 - 1
 _BATCH = text(
     "SELECT time_ns, id, uuid, received_ns, body FROM events "
-    "WHERE stream_id = :stream AND (time_ns, id) > (:time, :id) AND time_ns < :until "
+    "WHERE stream_id = :stream AND (time_ns, id) > (:time, :id) AND time_ns < :bound "
     "ORDER BY time_ns, id LIMIT :batch"
 )
 
 _BATCH_BACKWARDS = text(
     "SELECT time_ns, id, uuid, received_ns, body FROM events "
-    "WHERE stream_id = :stream AND (time_ns, id) < (:time, :id) AND time_ns >= :since "
+    "WHERE stream_id = :stream AND (time_ns, id) < (:time, :id) AND time_ns >= :bound "
     "ORDER BY time_ns DESC, id DESC LIMIT :batch"
 )
 _LAST_ID = text("SELECT coalesce(max(id), 0) FROM events WHERE stream_id = :stream")
@@ -371,26 +371,23 @@ def _of_stream(
     engine: Engine, stream: StreamStatus, since_ns: int | None, until_ns: int | None
 ) -> Iterator[StoredEvent]:
     # (since, -1) sorts before every event of that time, because ids start at 1
-    position = (_floor(since_ns), -1)
-    while True:
-        with store_errors(), reading(engine).connect() as connection:
-            parameters = {"stream": stream.id, "time": position[0], "id": position[1], "until": _ceiling(until_ns)}
-            batch = connection.execute(_BATCH, {**parameters, "batch": BATCH}).all()
-        for time_ns, id_, uuid, received_ns, body in batch:
-            yield StoredEvent(time_ns, id_, stream.api, uuid, received_ns, body)
-        if len(batch) < BATCH:
-            return
-        position = (batch[-1].time_ns, batch[-1].id)
+    return _batches(engine, stream, _BATCH, (_floor(since_ns), -1), _ceiling(until_ns))
 
 
 def _backwards(
     engine: Engine, stream: StreamStatus, since_ns: int | None, until_ns: int | None
 ) -> Iterator[StoredEvent]:
-    position = (_ceiling(until_ns), 0)
+    return _batches(engine, stream, _BATCH_BACKWARDS, (_ceiling(until_ns), 0), _floor(since_ns))
+
+
+def _batches(
+    engine: Engine, stream: StreamStatus, query: TextClause, position: tuple[int, int], bound_ns: int
+) -> Iterator[StoredEvent]:
+    """The events of a stream behind a position (time and id) in the query's order, up to the bound."""
+    fixed = {"stream": stream.id, "bound": bound_ns, "batch": BATCH}
     while True:
         with store_errors(), reading(engine).connect() as connection:
-            parameters = {"stream": stream.id, "time": position[0], "id": position[1], "since": _floor(since_ns)}
-            batch = connection.execute(_BATCH_BACKWARDS, {**parameters, "batch": BATCH}).all()
+            batch = connection.execute(query, {**fixed, "time": position[0], "id": position[1]}).all()
         for time_ns, id_, uuid, received_ns, body in batch:
             yield StoredEvent(time_ns, id_, stream.api, uuid, received_ns, body)
         if len(batch) < BATCH:

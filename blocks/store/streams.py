@@ -13,6 +13,7 @@ from blocks.durations import DAYS_MAX
 from blocks.errors import ClaimLostError, SourceError, ThirdPartyConfigError
 from blocks.events_api.models import Api
 from blocks.health import ERROR, WARNING, Condition, error_condition, tracker_of
+from blocks.retry_window import GIVEN_UP
 from blocks.store import claims, collected_spans, event_times, health, late_or_missed
 from blocks.store.claim_expiry import CLAIM_NS
 from blocks.store.claims import RELEASE_VALUES, renew_values
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from blocks.store.claims import Holder
 
 REPORTED_AFTER_NS = 300 * 10**9  # an error that is over within a tick is no change of health
-GIVEN_UP = "It was tried for 90 minutes."
 LONGEST_WAIT_NS = 4200 * 10**9  # more than an hour, the longest wait between two attempts that a server may request
 QUIET_REMEMBERED_NS = 35 * 86_400 * 10**9  # the longest time between events is forgotten after five weeks
 OVERLAP_NS = 48 * 3600 * 10**9  # read again after a cursor was rejected; item usages arrive up to a day late
@@ -380,16 +380,16 @@ def _failing(connection: Connection, claim: StreamClaim) -> tuple[str, int]:
     return row.source_id, row.failing_since_ns or clock.now_ns()
 
 
-def _cursor_rejected(claim: StreamClaim, refused: SourceError) -> Condition:
+def _cursor_rejected(claim: StreamClaim, rejected: SourceError) -> Condition:
     return Condition(
         tracker=tracker_of("cursor", claim.api),
         name="CursorRejected",
         severity=WARNING,
-        description=refused.message,
+        description=rejected.message,
         api=claim.api,
-        error_type=refused.name,
-        error_code=refused.code,
-        hint=refused.hint,
+        error_type=rejected.name,
+        error_code=rejected.code,
+        hint=rejected.hint,
     )
 
 

@@ -105,7 +105,7 @@ def _apply_sources(
     new_fields = _add_fields(configs) if add_fields else ()
     with prefect_session() as access:
         applied = _apply(configs, rules or TokenRules())
-        runs = {} if access.kind == "temporary" else _run_now(applied)
+        runs = {} if access.kind == "temporary" else deferred.source_apply.start_runs(applied)
     dropped = _dropped_fields(configs)
     _warn_of_tokens(configs, applied)
     if as_json:
@@ -167,12 +167,6 @@ def _as_json(applied: AppliedSource, run: str | None, dropped: tuple[DroppedFiel
     }
 
 
-def _run_now(applied: list[AppliedSource]) -> dict[str, str]:
-    """Start a run for each new or changed source that is not stopped. Returns the run ids by source name."""
-    new = [one.name for one in applied if (one.restarted or one.change == "created") and not one.stopped]
-    return {name: str(run) for name, run in deferred.source_runs.create_runs(new).items()} if new else {}
-
-
 def _print_follow_up(applied: AppliedSource, run: str | None) -> None:
     if run:
         cleared = "Its errors are cleared, and the" if applied.restarted else "The"
@@ -205,7 +199,6 @@ def _with_token(config: SourceConfig) -> SourceConfig:
 
 
 def _apply(configs: list[SourceConfig], rules: TokenRules) -> list[AppliedSource]:
-    with_spinner("Applying…", deferred.sources.register_blocks)
-    for warning in deferred.automations.ensure().warnings:
+    for warning in with_spinner("Applying…", deferred.source_apply.prepare):
         print_warning(warning)
     return gather_with_bar("Applying", deferred.sources.apply_all(configs, rules), len(configs))

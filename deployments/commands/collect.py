@@ -19,7 +19,7 @@ from deployments.commands.support.local_run import (
 )
 from deployments.commands.support.options import Json, Name
 from deployments.commands.support.progress import retry_suffix, status_line
-from deployments.commands.support.stream_table import stream_as_json, stream_table
+from deployments.commands.support.status_table import stream_as_json, stream_table
 from deployments.exit_codes import IN_ERROR, INTERRUPTED
 from deployments.prefect_session import prefect_session
 from deployments.terminal_output import print_fitting, print_json, print_line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
@@ -13,7 +13,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.store import source_status
+from blocks.store import names, source_status
 from deployments.commands.support.event_filters import EventFilters
 from deployments.commands.support.options import APIS, Apis, Json, Name, Output, parse_time_option
 from deployments.commands.support.output_file import output_file
@@ -67,9 +67,14 @@ def command(
     ip: Annotated[str | None, typer.Option(metavar="IP", help="An address, or a network: 10.0.0.0/8.")] = None,
     action: Annotated[str | None, typer.Option(metavar="ACTION", help="As the table shows it, or the type.")] = None,
     country: Annotated[str | None, typer.Option(metavar="CC", help="Two letters, such as DE.")] = None,
-    item: Annotated[str | None, typer.Option(metavar="UUID", help="Events about that item.")] = None,
+    item: Annotated[
+        str | None, typer.Option(metavar="ITEM", help="Events about that item: its UUID, or its imported name.")
+    ] = None,
     vault: Annotated[
-        str | None, typer.Option(metavar="UUID", help="Events about that vault, or an item in it.")
+        str | None,
+        typer.Option(
+            metavar="VAULT", help="Events about that vault, or an item in it: its UUID, or its imported name."
+        ),
     ] = None,
     match: Annotated[str | None, typer.Option(metavar="TEXT", help="Events with that text anywhere in them.")] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Wait for new events, until Ctrl-C.")] = False,
@@ -93,6 +98,8 @@ def command(
     filters.check()
     engine = source_status.open_store()
     source = source_status.sources(engine, name)[0]
+    if item or vault:
+        options = replace(options, filters=replace(filters, names=names.name_by_uuid(engine)))
     streams = [stream for stream in source.streams if not options.apis or stream.api in options.apis]
     if output is None or str(output) == "-":
         _print(engine, source, streams, options, follow=follow)

@@ -20,7 +20,7 @@ from deployments.commands.support import overview
 from deployments.commands.support.options import Json, OneSource
 from deployments.commands.support.pair_view import pair_as_json, summary_line
 from deployments.commands.support.retries import retry_line
-from deployments.commands.support.stream_table import new_table, stream_as_json, stream_table
+from deployments.commands.support.status_table import new_table, stream_as_json, stream_table
 from deployments.commands.support.usage import invalid_value
 from deployments.terminal_output import (
     format_age,

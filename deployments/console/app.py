@@ -20,6 +20,7 @@ from deployments.console.pages import (
     health,
     insight,
     login,
+    new_source,
     quarantine,
     siem,
     siems,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 STATIC = Path(__file__).parent / "static"
 PAGES = (
     sources,
+    new_source,
     quarantine,
     source_findings,
     source_export,

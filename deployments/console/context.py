@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from blocks.store.insight.counted_days import CountsCache
 from deployments.console.check_results import CheckResults
 from deployments.console.coverage_strips import CoverageStrips
 from deployments.console.event_export import Exports
 from deployments.console.jobs import Jobs
+from deployments.console.pending_sources import PendingSources
 from deployments.console.send_rates import SendRates
 from deployments.console.stores import Stores
 
@@ -26,4 +28,6 @@ class Console:
     strips: CoverageStrips = field(default_factory=CoverageStrips)
     exports: Exports = field(default_factory=Exports)
     checks: CheckResults = field(default_factory=CheckResults)
+    pending: PendingSources = field(default_factory=PendingSources)
     rates: SendRates = field(default_factory=SendRates)
+    counts: CountsCache = field(default_factory=CountsCache)

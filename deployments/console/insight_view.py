@@ -196,7 +196,7 @@ class InsightView:
         actor = _uuid(body, "actor") or _text(_part(body, "actor_details").get("email"))
         return Change(
             time_ns=one.time_ns,
-            link=self.bucket(one.time_ns, one.time_ns + 1, api="audit"),
+            link=self.events(api="audit", event=one.id),
             actor=self.name(actor),
             words=action_words.describe_audit(kind, action),
             object=self._described(body, "object"),

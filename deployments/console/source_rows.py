@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from blocks import clock
-from blocks.store import source_status
+from blocks.store import lifecycle, source_status
 from blocks.store.forwarding import forward_status
 from blocks.store.source_health import health, health_since_ns, judged_sources
 
@@ -92,20 +92,32 @@ class SourceRow:
 
 def source_rows(engine: Engine, *, with_deleted: bool = False) -> list[SourceRow]:
     """All sources, what needs attention first."""
-    sources = judged_sources(engine, with_deleted=with_deleted)
-    counts = source_status.event_counts(
-        engine, (stream for source in sources for stream in source.streams), clock.now_ns()
-    )
-    pairs: dict[str, list[PairStatus]] = {}
-    for pair in forward_status.pairs(engine):
-        pairs.setdefault(pair.source_id, []).append(pair)
-    rows = [_row(source, counts, pairs.get(source.id, ())) for source in sources]
-    return sorted(rows, key=lambda row: (ORDER.index(row.health), row.source.name))
+    return _rows(engine, judged_sources(engine, with_deleted=with_deleted), forward_status.pairs(engine))
 
 
 def find_row(engine: Engine, source_id: str) -> SourceRow | None:
     """The source of that id, deleted or not; None if there is none."""
-    return next((row for row in source_rows(engine, with_deleted=True) if row.source.id == source_id), None)
+    name = source_names(engine).get(source_id)
+    if name is None:
+        return None
+    rows = _rows(engine, judged_sources(engine, name), forward_status.pairs(engine, source=name))
+    return next((row for row in rows if row.source.id == source_id), None)
+
+
+def source_names(engine: Engine) -> dict[str, str]:
+    """The names of all sources, deleted ones too, by their ids."""
+    return {source_id: one.name for source_id, one in lifecycle.all_by_id(engine).items()}
+
+
+def _rows(engine: Engine, sources: list[SourceStatus], stored_pairs: Iterable[PairStatus]) -> list[SourceRow]:
+    counts = source_status.event_counts(
+        engine, (stream for source in sources for stream in source.streams), clock.now_ns()
+    )
+    pairs: dict[str, list[PairStatus]] = {}
+    for pair in stored_pairs:
+        pairs.setdefault(pair.source_id, []).append(pair)
+    rows = [_row(source, counts, pairs.get(source.id, ())) for source in sources]
+    return sorted(rows, key=lambda row: (ORDER.index(row.health), row.source.name))
 
 
 def _row(source: SourceStatus, counts: dict[int, source_status.EventCounts], pairs: Iterable[PairStatus]) -> SourceRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ def disks() -> list[tuple[str, int]]:
 
 def prefect_state(*, configured: bool) -> PrefectState:
     """Bounded in time. `configured`: there is a Prefect API."""
-    if not configured:
+    if not (configured and os.environ.get("PREFECT_API_URL")):  # without a URL, Prefect's client starts a server
         return PrefectState(None, "No Prefect API is configured here, so this console only reads.")
     try:
         return PrefectState(call_within(PREFECT_SECONDS, lambda: deferred.server_state.read_state()))  # noqa: PLW0108 - imported in the thread

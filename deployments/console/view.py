@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 THREADS = 8
 """Pages that are made at a time. They share the process with Prefect's server, whose own threads stay free."""
 FORM_BYTES_MAX = 2_000_000
-SEE_OTHER, FORBIDDEN, TOO_LARGE, UNAVAILABLE, BAD_REQUEST = 303, 403, 413, 503, 400
+SEE_OTHER, FORBIDDEN, TOO_LARGE, UNAVAILABLE, BAD_REQUEST, FAILED = 303, 403, 413, 503, 400, 500
 DIGITS_MAX = 19
 PREFIX = "/console"
 
@@ -135,6 +136,11 @@ def _respond(function: Callable[[View], Response], view: View) -> Response:
     except SourceError as error:
         status = BAD_REQUEST if view.request.method == "POST" else UNAVAILABLE
         return view.render("error.html", status, message=error.message, hint=error.hint, title="Problem")
+    except Exception:
+        logging.getLogger(__name__).exception("The page %s failed.", view.request.url.path)
+        message = "This page failed. Your events are safe: collection does not depend on it."
+        hint = "The server's log has the details. Please report them."
+        return view.render("error.html", FAILED, message=message, hint=hint, title="Problem")
 
 
 async def _read_form(request: Request) -> dict[str, str] | None:

@@ -7,9 +7,16 @@ server keeps runs. A server that the user runs keeps its own settings. What depe
 
 from __future__ import annotations
 
-from blocks import settings
+import re
 
+from blocks import settings
+from blocks.errors import ThirdPartyConfigError
+
+RUNS_KEPT_DEFAULT = "14d"
 EVENTS_SECONDS_MAX = 2 * 24 * 3600
+_HOUR = 3600
+_SPAN = re.compile(r"([0-9]{1,4})([hdw])")
+_SPAN_UNITS = {"h": _HOUR, "d": 24 * _HOUR, "w": 7 * 24 * _HOUR}
 
 SERVER = {
     # Relative, so that the UI requests the origin that it was loaded from.
@@ -53,9 +60,23 @@ def retention() -> dict[str, str]:
     By default Prefect keeps runs for ever and events for a week. A source has 288 runs a day; each takes 50 KB, and
     its events 340 KB. Raises ThirdPartyConfigError if the setting is not valid.
     """
-    seconds = settings.runs_kept()
+    seconds = _runs_kept()
     return {
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(seconds),
         "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"PT{min(seconds, EVENTS_SECONDS_MAX)}S",
     }
+
+
+def _runs_kept() -> int:
+    """How long Prefect keeps runs, in seconds. Raises ThirdPartyConfigError where the setting is no span over 1 h."""
+    named = settings.read("RUNS_KEPT") or RUNS_KEPT_DEFAULT
+    found = _SPAN.fullmatch(named)
+    seconds = int(found[1]) * _SPAN_UNITS[found[2]] if found else 0
+    if seconds <= _HOUR:
+        raise ThirdPartyConfigError(
+            f"{settings.PREFIX}RUNS_KEPT is {named!r}.",
+            hint="Set it to a time of more than an hour, such as 12h, 14d or 8w.",
+            code="setting",
+        )
+    return seconds

@@ -26,6 +26,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support import siem_targets
+from support.console_reader import ConsoleReader
 from support.up_process import Up, busy, sources
 from torture.outcome import stored
 
@@ -53,6 +54,7 @@ class Soak:
     chance: random.Random
     kills: Counter[str] = field(default_factory=Counter)
     samples: list[dict[str, float]] = field(default_factory=list)
+    reader: ConsoleReader = field(init=False)
 
     def sample(self) -> dict[str, float]:
         found = {f"{part}, MB": value for part, value in self.up.resource_usage().memory.items()}
@@ -62,6 +64,7 @@ class Soak:
         found["files of the database, MB"] = _size(cluster)
         found["processes"] = float(len(self.up.processes()))
         found["threads of up"] = float(self.up.threads())
+        found["slowest page, s"] = self.reader.read()
         return found
 
     def strike(self) -> None:
@@ -99,6 +102,7 @@ def run(seconds: float, loops: int) -> bool:
         soak = Soak(up, sandbox, _targets(stack, directory), random.Random(7))  # noqa: S311 - moments, no secrets
         up.start()
         stack.callback(up.stop)
+        soak.reader = ConsoleReader(up.origin, up.data)
         _configure(soak)
         with busy(loops):
             began, killed = time.monotonic(), time.monotonic()
@@ -144,7 +148,12 @@ def _judge(soak: Soak) -> bool:
     troubles = [line for line in soak.up.output.splitlines() if "rouble" in line or "ended" in line or "Over" in line]
     console.print(f"lines on its terminal: {len(soak.up.output.splitlines())}, of these of trouble: {len(troubles)}")
     console.print(*troubles[-25:], sep="\n", highlight=False)
+    reader = soak.reader
+    console.print(f"pages of the console: {reader.answered:,} answered, others: {reader.failed}")
+    console.print("slowest:", {path: f"{seconds:.2f} s" for path, seconds in sorted(reader.slowest.items())})
     problems = _show(soak, console)
+    if reader.answered < 100 * sum(reader.failed.values()):
+        problems.append(f"pages that did not answer: {reader.failed}")
     problems += _compare(soak, console)
     console.print("Prefect's database, MB:", *soak.up.rows(DATABASE)[0], "largest tables:", soak.up.rows(ROWS))
     for problem in problems:

@@ -66,16 +66,3 @@ def test_what_is_no_share(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_BACKFILL_SHARE", text)
     with pytest.raises(ThirdPartyConfigError, match=r"a number from 0.01 to 1"):
         settings.backfill_share()
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("2h", 7200), ("14d", 1_209_600), ("8w", 4_838_400)])
-def test_how_long_runs_are_kept(text: str, seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ONEPASSWORD_SOURCE_RUNS_KEPT", text)
-    assert settings.runs_kept() == seconds
-
-
-@pytest.mark.parametrize("text", ["1h", "0d", "60m", "14", "forever"])
-def test_what_is_no_time_for_runs(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ONEPASSWORD_SOURCE_RUNS_KEPT", text)
-    with pytest.raises(ThirdPartyConfigError, match="more than an hour"):
-        settings.runs_kept()

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 from support.command_calls import CommandCalls
 from support.one_machine import RunningUp
+from support.values import SOURCE
 
+from blocks.store import sources
+from blocks.store.engine import open_engine
 from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from sqlalchemy import Engine
 
     from deployments.sandbox.process import SandboxProcess
 
@@ -27,6 +33,18 @@ def api() -> Iterator[SandboxProcess]:
     """A sandbox that holds ten events of each API."""
     with running_sandbox(events=30, days=1) as running:
         yield running
+
+
+@pytest.fixture
+def store(migrated_sqlite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """A store with SOURCE, of which nothing is collected; it is the store of the environment."""
+    shutil.copy(migrated_sqlite, tmp_path / "events.db")
+    url = f"sqlite:///{tmp_path / 'events.db'}"
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", url)
+    opened = open_engine(url)
+    sources.save(opened, SOURCE)
+    yield opened
+    opened.dispose()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.command_calls import source_config, write_document
 
+from blocks.store import audit_log
 from deployments import cli, sources
 
 if TYPE_CHECKING:
@@ -149,3 +150,10 @@ def test_what_is_unchanged_is_not_checked(apply: Any, api: SandboxProcess, name:
     api.clear_requests()
     assert apply({name: api.token})[0] == cli.DONE
     assert api.requests()["last"] == []
+
+
+def test_what_is_applied_is_recorded_for_the_person_who_acts(apply: Any, api: SandboxProcess, name: str) -> None:
+    with audit_log.acting_as("Ada (console, 127.0.0.1)"):
+        apply({name: api.issue_token()})
+    record = audit_log.newest(sources.open_default_store(), 1)[0]
+    assert (record.action, record.source_name, record.actor) == ("create", name, "Ada (console, 127.0.0.1)")

@@ -78,6 +78,21 @@ def test_an_event_passes_if_it_has_each_part(filters: EventFilters, *, passes: b
     assert list(filters.apply([event])) == ([event] if passes else [])
 
 
+@pytest.mark.parametrize(
+    ("filters", "passes"),
+    [
+        (EventFilters(vault="v1"), True),
+        (EventFilters(vault="payroll"), False),
+        (EventFilters(vault="payroll", names={"V1": "Payroll"}), True),
+        (EventFilters(vault="pay*", item="bank", names={"V1": "Payroll", "I1": "Bank"}), True),
+        (EventFilters(vault="bank", names={"V1": "Payroll", "I1": "Bank"}), False),
+    ],
+)
+def test_a_vault_and_an_item_are_found_by_their_imported_names(filters: EventFilters, *, passes: bool) -> None:
+    event = stored("itemUsage", ITEM_USAGE)
+    assert list(filters.apply([event])) == ([event] if passes else [])
+
+
 def test_a_text_matches_escaped_characters() -> None:
     event = stored("sign-in", '{"name": "J\\u00fcrgen \\/ x"}')
     assert list(EventFilters(match="jürgen / x").apply([event])) == [event]

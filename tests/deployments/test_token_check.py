@@ -16,7 +16,7 @@ from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api, Introspection
 from blocks.secret import Secret
 from deployments import introspection
-from deployments.token_check import TokenCheck, check_config, require_newer
+from deployments.token_check import TokenCheck, check_config, describe, require_newer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,3 +153,38 @@ def test_an_older_token_than_the_one_in_use_is_an_error(
 
 def test_the_same_token_is_never_older() -> None:
     require_newer(config(token(iat=NOW)), source(token(iat=NOW)))
+
+
+def described(pinned: str | None = None, **members: Any) -> dict[str, tuple[str, bool]]:
+    """By name: the value, and whether something is wrong with it."""
+    return {one.name: (one.value, bool(one.problem)) for one in describe(config(**members), pinned)}
+
+
+def test_a_good_token_is_described(answers: Callable[[Answer], None]) -> None:
+    answers(seen())
+    assert described("ACCOUNT", api_token=token(exp=NOW + 60)) == {
+        "region": (f"https://{HOST}", False),
+        "token": ("accepted", False),
+        "account": ("ACCOUNT", False),
+        "scopes": ("auditevents, itemusages, signinattempts", False),
+        "expiry": ("2026-11-18 11:07Z", False),
+    }
+
+
+def test_each_property_says_what_is_wrong_with_it(answers: Callable[[Answer], None]) -> None:
+    answers(ThirdPartyConfigError("It was revoked."))
+    claims = {"exp": NOW - 60, "aud": ["events.1password.eu"], "1password.com/auuid": "OTHER"}
+    found = described("ACCOUNT", api_token=token(**claims, **{"1password.com/fts": ["auditevents"]}))
+    assert {name for name, (_, wrong) in found.items() if wrong} == {"region", "token", "account", "scopes", "expiry"}
+    assert (found["account"][0], found["scopes"][0]) == ("OTHER", "auditevents")
+
+
+@pytest.mark.parametrize("failure", [ThirdPartyGenericError("No way there."), TimeoutError()])
+def test_what_cannot_be_checked_is_described_all_the_same(
+    answers: Callable[[Answer], None], failure: Exception
+) -> None:
+    answers(failure)
+    found = described()
+    assert found["token"] == ("", True)
+    assert found["expiry"] == ("it does not expire", False)
+    assert described(api_token="no-jwt")["expiry"] == ("not known", False)

@@ -297,7 +297,10 @@ def _wait_until_asleep(moving: MovingClock, run: threading.Thread) -> None:
         return
 
 
-def test_a_rotated_token_heals_a_task_that_waits(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+def waiting_run(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> tuple[MovingClock, threading.Thread, list[State[Any]]]:
+    """A run in a thread that waits for its next attempt at audit, its clock, and where its state will be."""
     moving = MovingClock()
     monkeypatch.setattr(clock, "clock", moving)
     source.sandbox.fault("500", api="auditevents", times=1)
@@ -305,6 +308,11 @@ def test_a_rotated_token_heals_a_task_that_waits(source: Source, monkeypatch: py
     run = threading.Thread(target=lambda: states.append(source.collect()))
     run.start()
     moving.wait_for_sleepers(1)
+    return moving, run, states
+
+
+def test_a_rotated_token_heals_a_task_that_waits(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    moving, run, states = waiting_run(source, monkeypatch)
     wait_until(lambda: [stream.state for stream in source.status().streams[:2]] == ["ok", "ok"])
     new = source.sandbox.issue_token()
     source.sandbox.revoke(source.sandbox.token)
@@ -318,13 +326,7 @@ def test_a_rotated_token_heals_a_task_that_waits(source: Source, monkeypatch: py
 def test_a_changed_configuration_takes_the_claim_of_a_waiting_run(
     source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    moving = MovingClock()
-    monkeypatch.setattr(clock, "clock", moving)
-    source.sandbox.fault("500", api="auditevents", times=1)
-    states: list[State[Any]] = []
-    run = threading.Thread(target=lambda: states.append(source.collect()))
-    run.start()
-    moving.wait_for_sleepers(1)
+    moving, run, states = waiting_run(source, monkeypatch)
     source.save(token=source.sandbox.issue_token())
     assert outcome(source.collect()) == "Collected"
     asked = source.request_count("auditevents")

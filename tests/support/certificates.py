@@ -7,12 +7,15 @@ import ssl
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from _pytest.mark import ParameterSet
 
 SERVER_KEY, AUTHORITY_KEY, OTHER_KEY = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
 HERE: list[x509.GeneralName] = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
@@ -26,6 +29,21 @@ def certificate(
     """Valid from ten days ago for `days` from now; self-signed where SERVER_KEY has signed it."""
     begun = _begun("server", SERVER_KEY, signed_by, days)
     return begun.add_extension(x509.SubjectAlternativeName(names), critical=False).sign(signed_by, hashes.SHA256())
+
+
+REJECTED = {
+    "wrong name": (ELSEWHERE, 90, AUTHORITY_KEY, "Hostname mismatch"),
+    "expired": (HERE, -1, AUTHORITY_KEY, "certificate has expired"),
+    "self-signed": (HERE, 90, SERVER_KEY, "self-signed certificate"),
+}
+
+
+def rejected_certificates() -> list[ParameterSet]:
+    """Certificates that a client must reject, each with words of the error."""
+    return [
+        pytest.param(certificate(names, days=days, signed_by=signer), words, id=name)
+        for name, (names, days, signer, words) in REJECTED.items()
+    ]
 
 
 def write_authority(path: Path) -> str:

@@ -22,11 +22,18 @@ def record(*spans: tuple[float, float], stream_id: int = 1, api: str = "audit", 
 
 
 def report_of(
-    *records: CoverageRecord, days: float = 30, by_hour: bool = False, events: dict[int, int] | None = None
+    *records: CoverageRecord,
+    days: float = 30,
+    by_hour: bool = False,
+    events: dict[int, int] | None = None,
+    lags: dict[int, int] | None = None,
 ) -> Report:
+    """`events` and `lags` (ns) are of the stream 1, by the days before midnight."""
     coverages = [coverage(one, NOW) for one in records]
-    counts = {(ago(day) // HOUR_NS): number for day, number in (events or {}).items()}
-    return report("1Pass", coverages, {1: counts}, {}, since_ns=ago(days), now_ns=NOW, by_hour=by_hour)
+    counts, waits = (
+        {ago(day) // HOUR_NS: number for day, number in (values or {}).items()} for values in (events, lags)
+    )
+    return report("1Pass", coverages, {1: counts}, {1: waits}, since_ns=ago(days), now_ns=NOW, by_hour=by_hour)
 
 
 UP_TO_NOW = -14 / 24

@@ -81,6 +81,11 @@ class Up:
         return time.monotonic() - before
 
     @property
+    def origin(self) -> str:
+        """The address of its pages, once it has been started."""
+        return f"http://127.0.0.1:{self.further['ONEPASSWORD_SOURCE_PORT']}"
+
+    @property
     def output(self) -> str:
         return (self.directory / "up.out").read_text(errors="replace")
 

@@ -19,14 +19,9 @@ from blocks.errors import (
 )
 from tasks import attempts
 
+pytestmark = pytest.mark.usefixtures("moving")
+
 MINUTE = 60
-
-
-@pytest.fixture(autouse=True)
-def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
-    own = MovingClock()
-    monkeypatch.setattr(clock, "clock", own)
-    return own
 
 
 def test_the_attempts_fill_90_minutes_and_the_last_falls_on_their_end(moving: MovingClock) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.flow_runs import quick  # noqa: F401 - a fixture
 from torture.file_clock import FileClock
 from torture.outcome import Row
 from torture.postgresql import Postgres

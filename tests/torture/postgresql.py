@@ -20,6 +20,9 @@ from torture.outcome import opened
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pytest
+    from torture.outcome import Row
+
 
 @dataclass
 class Postgres:
@@ -100,3 +103,11 @@ class Postgres:
                 if f" {database} " in " ".join(process.cmdline()):
                     found.append(process)
         return found
+
+
+def own_database(request: pytest.FixtureRequest, postgres: Postgres, row: Row, directory: Path) -> tuple[str, str]:
+    """A name for one test, and a database of the kind that its parameter names; its line of the table says which."""
+    kind = request.param
+    row.fault = f"{row.fault.partition('[')[0]} ({kind})"
+    name = f"{request.node.originalname}_{kind}".removeprefix("test_")
+    return name, f"sqlite:///{directory / 'events.db'}" if kind == "sqlite" else postgres.create(name)

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text
 from support.one_machine import wait_until
 from torture.outcome import Row, allowed_requests, opened, states_of
+from torture.postgresql import own_database
 from torture.strike import feeding, until
 from torture.test_kills_backfill import allowed_of_windows, every_window_is_done
 from whenever import Instant
@@ -67,9 +68,7 @@ class Struck:
 def struck(
     request: pytest.FixtureRequest, runs: Runs, postgres: Postgres, row: Row, tmp_path: Path
 ) -> Iterator[Struck]:
-    name = f"{request.node.originalname}_{request.param}".removeprefix("test_")
-    url = f"sqlite:///{tmp_path / 'events.db'}" if request.param == "sqlite" else postgres.create(name)
-    row.fault = f"{row.fault.partition('[')[0]} ({request.param})"
+    name, url = own_database(request, postgres, row, tmp_path)
     with opened(url) as engine:
         schema.upgrade(engine)
     with running_sandbox(bulk=True, events=60_000, days=DAYS) as sandbox:

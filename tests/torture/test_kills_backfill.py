@@ -13,7 +13,7 @@ from support.one_machine import wait_until
 from support.values import SOURCE
 from torture.file_clock import FileClock
 from torture.outcome import Row, allowed_requests, opened, request_count
-from torture.postgresql import Postgres
+from torture.postgresql import Postgres, own_database
 from torture.processes import TICK, Fork, Forks, Runs
 from torture.strike import feeding, until
 from torture.window_rounds import READERS
@@ -132,9 +132,7 @@ class Killed:
 def killed(
     request: pytest.FixtureRequest, runs: Runs, postgres: Postgres, row: Row, tmp_path: Path
 ) -> Iterator[Killed]:
-    name = f"{request.node.originalname}_{request.param}".removeprefix("test_")
-    url = f"sqlite:///{tmp_path / 'events.db'}" if request.param == "sqlite" else postgres.create(name)
-    row.fault = f"{row.fault.partition('[')[0]} ({request.param})"
+    name, url = own_database(request, postgres, row, tmp_path)
     now = Instant.now()
     span = {"start": now.subtract(hours=24 * (DAYS + 1)).format_iso(), "end": now.format_iso()}
     with running_sandbox(bulk=True, events=60_000, days=DAYS) as sandbox:

@@ -10,7 +10,6 @@ from support.flow_runs import QuickClock, Source, outcome
 from torture.network import front, health_events_of, kept_of, new_source
 from torture.outcome import Row, request_count
 
-from blocks import clock
 from blocks.events_api.models import Api
 from deployments.sandbox.process import running_sandbox
 
@@ -19,13 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.prefect
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> QuickClock:
-    own = QuickClock()
-    monkeypatch.setattr(clock, "clock", own)
-    return own
 
 
 @pytest.fixture

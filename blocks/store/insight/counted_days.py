@@ -7,6 +7,7 @@ two processes that count the same day write the same.
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,12 +16,12 @@ from sqlalchemy import BigInteger, Integer, LargeBinary, bindparam, column, dele
 from blocks import clock
 from blocks.store.engine import dialect_module, reading, store_errors, writing
 from blocks.store.insight import day_counts
-from blocks.store.insight.day_counts import DAY_NS
+from blocks.store.insight.day_counts import DAY_NS, StreamDay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, TextClause
 
     from blocks.store.insight.day_counts import DayCounts, PastCounts
 
@@ -40,15 +41,17 @@ _EVENTS = text(
     f"SELECT stream_id, {_DAY} AS day, sum(events) AS events FROM hourly_counts "  # noqa: S608 - constants
     f"WHERE stream_id IN :streams AND hour >= :first AND hour < :after GROUP BY stream_id, {_DAY}"
 ).bindparams(bindparam("streams", expanding=True))
-_STORED = text(
-    "SELECT stream_id, day, events, counts FROM insight_days "
-    "WHERE stream_id IN :streams AND day >= :first AND day < :after"
-).bindparams(bindparam("streams", expanding=True))
+_OF_STREAMS = "FROM insight_days WHERE stream_id IN :streams AND day >= :first AND day < :after"
+_STORED = text(f"SELECT stream_id, day, counts {_OF_STREAMS}").bindparams(bindparam("streams", expanding=True))
+_THERE = text(f"SELECT stream_id, day {_OF_STREAMS}").bindparams(bindparam("streams", expanding=True))
+_NUMBER = text(f"SELECT count(*) AS days, coalesce(sum(events), 0) AS events {_OF_STREAMS}").bindparams(
+    bindparam("streams", expanding=True)
+)
 _STALE = text(
-    "SELECT h.stream_id, h.day, p.event_id AS indexed_id FROM "  # noqa: S608 - constants
+    "SELECT h.stream_id, h.day, s.api, p.event_id AS indexed_id FROM "  # noqa: S608 - constants
     f"(SELECT stream_id, {_DAY} AS day, sum(events) AS events FROM hourly_counts "
     f"WHERE hour >= :first AND hour < :after GROUP BY stream_id, {_DAY}) h "
-    "JOIN index_positions p ON p.stream_id = h.stream_id "
+    "JOIN streams s ON s.id = h.stream_id JOIN index_positions p ON p.stream_id = h.stream_id "
     "LEFT JOIN insight_days d ON d.stream_id = h.stream_id AND d.day = h.day "
     "WHERE d.day IS NULL OR (d.events <> h.events AND d.indexed_id <> p.event_id) "
     "ORDER BY h.day DESC, h.stream_id LIMIT :limit"
@@ -59,18 +62,34 @@ _EMPTY = text(
 )
 
 
-class StreamDay(NamedTuple):
-    """A day (since 1970, UTC) of a stream."""
-
-    stream_id: int
-    day: int
-
-
 class CountedSpan(NamedTuple):
-    """Counts by stream. `missing` events are stored, but not counted here: they are not indexed or counted yet."""
+    """Counts by API. `missing` events are stored, but not counted here: they are not indexed or counted yet."""
 
-    by_stream: Mapping[int, DayCounts]
+    by_api: Mapping[str, DayCounts]
     missing: int
+
+
+class CountsCache:
+    """What was made of whole days lately, by their events: a page that is loaded again reads none of them."""
+
+    def __init__(self, size: int = 8) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._made: dict[object, Any] = {}
+
+    def find(self, key: object) -> Any:
+        """What was made for this key, which is not to be changed; None if it is not there any more."""
+        with self._lock:
+            if (found := self._made.pop(key, None)) is not None:
+                self._made[key] = found
+            return found
+
+    def keep(self, key: object, made: object) -> None:
+        """Keep it, and forget what was used least lately."""
+        with self._lock:
+            self._made[key] = made
+            while len(self._made) > self._size:
+                del self._made[next(iter(self._made))]
 
 
 class PastDay(NamedTuple):
@@ -82,35 +101,79 @@ class PastDay(NamedTuple):
 
 
 def read_span(
-    engine: Engine, stream_ids: Sequence[int], since_ns: int, until_ns: int, *, seconds: float = 2.0
+    engine: Engine,
+    apis: Mapping[int, str],
+    since_ns: int,
+    until_ns: int,
+    *,
+    cache: CountsCache | None = None,
+    seconds: float = 2.0,
 ) -> CountedSpan:
-    """Count the events of streams from `since_ns` to before `until_ns`.
+    """Count the events of streams, which are given with their APIs, from `since_ns` to before `until_ns`.
 
     Whole days are read as they are stored; a day that is not stored, and the parts of days at both ends, are counted
     now, the newest first, for at most about `seconds`.
     """
     first, after = since_ns // DAY_NS, -(-until_ns // DAY_NS)
-    parts: dict[int, list[DayCounts]] = {stream_id: [] for stream_id in stream_ids}
     with store_errors(), reading(engine).connect() as connection:
-        wanted = _events(connection, stream_ids, first, after)
-        stored = dict(_stored(connection, stream_ids, first, after))
-        missing, ends_at = 0, time.monotonic() + seconds
-        for key in sorted(wanted, key=lambda one: (-one.day, one.stream_id)):
-            counts = stored.get(key) if _is_whole(key.day, since_ns, until_ns) else None
-            if (counts is None or counts.events != wanted[key]) and time.monotonic() < ends_at:
-                counts = day_counts.count_day(connection, *key, since_ns, until_ns)
-            if counts is not None:
-                parts[key.stream_id].append(counts)
-            if _is_whole(key.day, since_ns, until_ns):
-                missing += max(wanted[key] - (counts.events if counts else 0), 0)
-    return CountedSpan({stream_id: day_counts.add_up(days) for stream_id, days in parts.items()}, missing)
+        wanted = _events(connection, [*apis], first, after)
+        parts = {key for key in wanted if not _is_whole(key.day, since_ns, until_ns)}
+        days: dict[str, list[DayCounts]] = {}
+        for key in sorted(parts):
+            counts = day_counts.count_day(connection, apis[key.stream_id], key, since_ns, until_ns)
+            days.setdefault(apis[key.stream_id], []).append(counts)
+        whole = {key: events for key, events in wanted.items() if key not in parts}
+        counted = _read_whole(connection, apis, whole, seconds, cache or CountsCache(0))
+    for api, sums in counted.by_api.items():
+        days.setdefault(api, []).insert(0, sums)
+    return CountedSpan({api: day_counts.add_up(found) for api, found in days.items()}, counted.missing)
+
+
+def _read_whole(
+    connection: Connection,
+    apis: Mapping[int, str],
+    wanted: Mapping[StreamDay, int],
+    seconds: float,
+    cache: CountsCache,
+) -> CountedSpan:
+    """The sums of whole days, of which the events are known."""
+    key = frozenset((*day, events) for day, events in wanted.items())
+    known: CountedSpan | None = cache.find(key)
+    if known is not None:
+        return known
+    days: dict[str, list[DayCounts]] = {}
+    missing = 0
+    span = [day.day for day in wanted] or [0]
+    stored = dict(_stored(connection, [*apis], min(span), max(span) + 1))
+    ends_at = time.monotonic() + seconds
+    for day in sorted(wanted, key=lambda one: (-one.day, one.stream_id)):
+        counts = stored.get(day)
+        if (counts is None or counts.events != wanted[day]) and time.monotonic() < ends_at:
+            counts = day_counts.count_day(connection, apis[day.stream_id], day)
+        if counts is not None:
+            days.setdefault(apis[day.stream_id], []).append(counts)
+        missing += max(wanted[day] - (counts.events if counts else 0), 0)
+    sums = CountedSpan({api: day_counts.add_up(found) for api, found in days.items()}, missing)
+    if not missing:
+        cache.keep(key, sums)
+    return sums
 
 
 def read_past(engine: Engine, stream_ids: Sequence[int], first_day: int, after_day: int) -> list[PastDay]:
     """The stored days of streams from `first_day` to before `after_day`, as far as they are counted."""
     with store_errors(), reading(engine).connect() as connection:
-        rows = _stored_rows(connection, stream_ids, first_day, after_day)
+        rows = _rows(connection, _STORED, stream_ids, first_day, after_day)
         return [PastDay(row.day, row.stream_id, counts) for row in rows if (counts := _past(row.counts)) is not None]
+
+
+def stored_days(engine: Engine, stream_ids: Sequence[int], first_day: int, after_day: int) -> tuple[int, int]:
+    """How many days of streams are stored, and how many events they have: if both stay, the counts stay."""
+    days = events = 0
+    with store_errors(), reading(engine).connect() as connection:
+        for some in _batches(stream_ids):
+            row = connection.execute(_NUMBER, {"streams": some, "first": first_day, "after": after_day}).one()
+            days, events = days + row.days, events + int(row.events)
+    return days, events
 
 
 def uncounted_days(engine: Engine, stream_ids: Sequence[int], first_day: int, after_day: int) -> int:
@@ -118,7 +181,7 @@ def uncounted_days(engine: Engine, stream_ids: Sequence[int], first_day: int, af
     with store_errors(), reading(engine).connect() as connection:
         wanted = _events(connection, stream_ids, first_day, after_day)
         there = {
-            StreamDay(row.stream_id, row.day) for row in _stored_rows(connection, stream_ids, first_day, after_day)
+            StreamDay(row.stream_id, row.day) for row in _rows(connection, _STORED, stream_ids, first_day, after_day)
         }
     return len({one.day for one in wanted.keys() - there})
 
@@ -135,7 +198,7 @@ def count_stale_days(engine: Engine, limit: int) -> int:
         empty = [StreamDay(row.stream_id, row.day) for row in connection.execute(_EMPTY, {"limit": limit})]
     for row in stale:
         with store_errors(), reading(engine).connect() as connection:
-            counts = day_counts.count_day(connection, row.stream_id, row.day)
+            counts = day_counts.count_day(connection, row.api, StreamDay(row.stream_id, row.day))
         _store(engine, StreamDay(row.stream_id, row.day), row.indexed_id, counts)
     if empty:
         _remove(engine, empty)
@@ -173,16 +236,18 @@ def _events(connection: Connection, stream_ids: Sequence[int], first: int, after
 def _stored(
     connection: Connection, stream_ids: Sequence[int], first: int, after: int
 ) -> Iterator[tuple[StreamDay, DayCounts]]:
-    for row in _stored_rows(connection, stream_ids, first, after):
+    for row in _rows(connection, _STORED, stream_ids, first, after):
         try:
             yield StreamDay(row.stream_id, row.day), day_counts.decode(row.counts)
         except ValueError:  # of another version of this program: it is counted again
             continue
 
 
-def _stored_rows(connection: Connection, stream_ids: Sequence[int], first: int, after: int) -> Iterator[Any]:
+def _rows(
+    connection: Connection, query: TextClause, stream_ids: Sequence[int], first: int, after: int
+) -> Iterator[Any]:
     for some in _batches(stream_ids):
-        yield from connection.execute(_STORED, {"streams": some, "first": first, "after": after})
+        yield from connection.execute(query, {"streams": some, "first": first, "after": after})
 
 
 def _past(data: bytes) -> PastCounts | None:

@@ -1,16 +1,18 @@
 """The counts of a stream's events in one day, read from `event_index`, and sums of them.
 
 Values are numbers of `index_values`; 0 stands for a member that an event does not have. So a day of 30,000 events is a
-few kilobytes, and holds no names.
+few tens of kilobytes, and holds no names.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from sqlalchemy import text
+
+from blocks.store.search.members import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
 
 DAY_NS, HOUR_NS = 86_400 * 10**9, 3600 * 10**9
 ABSENT = 0
+VERSION = 1
+"""Of the form of stored counts: those of another version are made again. Raise it with each change of DayCounts."""
+TAKING = ("reveal", "secure-copy", "export")
+"""Actions of item usages that show a secret, or take it out."""
+MFA_FAILED = "mfa_failed"
 LATE_SECONDS = (60, 300, 3600, 6 * 3600, 86_400)
 """The upper bounds of the classes of lateness; the last class has no bound."""
 
@@ -26,18 +33,29 @@ Counts = dict[int, int]
 Table = dict[int, dict[int, int]]
 
 
-class DayCounts(msgspec.Struct, array_like=True):
+class StreamDay(NamedTuple):
+    """A day (since 1970, UTC) of a stream."""
+
+    stream_id: int
+    day: int
+
+
+class DayCounts(msgspec.Struct, array_like=True, tag=VERSION):
     """Numbers of events. A table's outer key is the first member that its name has, the inner key the second.
 
     `hours` counts actions by hour since 1970. The action of a sign-in attempt is its category, the type of an audit
-    event its object type. `late` counts by class of lateness (see LATE_SECONDS).
+    event its object type. `taken_actions` counts by user what shows a secret or takes it out (see TAKING). `late`
+    counts by class of lateness (see LATE_SECONDS).
     """
 
     events: int = 0
+    users: Counts = msgspec.field(default_factory=dict)
+    countries: Counts = msgspec.field(default_factory=dict)
+    taken_actions: Table = msgspec.field(default_factory=dict)
     hours: Table = msgspec.field(default_factory=dict)
     action_types: Table = msgspec.field(default_factory=dict)
-    user_actions: Table = msgspec.field(default_factory=dict)
-    countries: Counts = msgspec.field(default_factory=dict)
+    failed_users: Counts = msgspec.field(default_factory=dict)
+    mfa_users: Counts = msgspec.field(default_factory=dict)
     failed_countries: Counts = msgspec.field(default_factory=dict)
     failed_ips: Counts = msgspec.field(default_factory=dict)
     client_versions: Table = msgspec.field(default_factory=dict)
@@ -47,23 +65,25 @@ class DayCounts(msgspec.Struct, array_like=True):
     late: Counts = msgspec.field(default_factory=dict)
 
 
-class PastCounts(msgspec.Struct, array_like=True):
+class PastCounts(msgspec.Struct, array_like=True, tag=VERSION):
     """The first members of DayCounts: those that later days are compared with. The others are not decoded."""
 
     events: int = 0
-    hours: msgspec.Raw = msgspec.Raw(b"")
-    action_types: msgspec.Raw = msgspec.Raw(b"")
-    user_actions: Table = msgspec.field(default_factory=dict)
+    users: Counts = msgspec.field(default_factory=dict)
     countries: Counts = msgspec.field(default_factory=dict)
+    taken_actions: Table = msgspec.field(default_factory=dict)
 
 
 _HOUR = f"day * 24 + (time_ns - day * {DAY_NS}) / {HOUR_NS}"
 _LATE = "CASE " + " ".join(f"WHEN late_s <= {most} THEN {at}" for at, most in enumerate(LATE_SECONDS)) + " ELSE {} END"
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "users": ("user_id",),
+    "countries": ("country_id",),
+    "taken_actions": ("user_id", "action_id"),
     "hours": (_HOUR, "action_id"),
     "action_types": ("action_id", "type_id"),
-    "user_actions": ("user_id", "action_id"),
-    "countries": ("country_id",),
+    "failed_users": ("user_id",),
+    "mfa_users": ("user_id",),
     "failed_countries": ("country_id",),
     "failed_ips": ("ip_id",),
     "client_versions": ("client_id", "version_id"),
@@ -72,7 +92,11 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "items": ("item_id",),
     "late": (_LATE.format(len(LATE_SECONDS)),),
 }
+_ACTIONS = f"AND action_id IN (SELECT id FROM index_values WHERE kind = {Kind.ACTION.value} AND value IN ({{}}))"  # noqa: S608
 _ONLY = {
+    "taken_actions": _ACTIONS.format(", ".join(f"'{action}'" for action in TAKING)),
+    "failed_users": "AND failed",
+    "mfa_users": _ACTIONS.format(f"'{MFA_FAILED}'"),
     "failed_countries": "AND failed",
     "failed_ips": "AND failed",
     "systems": "AND os_id IS NOT NULL",
@@ -94,15 +118,26 @@ def _statement(member: str) -> TextClause:
 
 
 _STATEMENTS = {member: _statement(member) for member in _COLUMNS}
+_ABSENT_MEMBERS = {
+    "sign-in": {"taken_actions", "vaults", "items"},
+    "itemUsage": {"failed_users", "mfa_users", "failed_countries", "failed_ips"},
+    "audit": {
+        *("taken_actions", "vaults", "items", "failed_users", "mfa_users", "failed_countries", "failed_ips"),
+        *("client_versions", "systems"),
+    },
+}
+"""What an API's events do not have: it is not searched for."""
 
 
 def count_day(
-    connection: Connection, stream_id: int, day: int, since_ns: int = -(2**63), until_ns: int = 2**63 - 1
+    connection: Connection, api: str, day: StreamDay, since_ns: int = -(2**63), until_ns: int = 2**63 - 1
 ) -> DayCounts:
-    """Count the indexed events of a stream in one day (since 1970, UTC), from `since_ns` to before `until_ns`."""
-    parameters = {"stream": stream_id, "day": day, "since": since_ns, "until": until_ns}
+    """Count the indexed events of a stream of an API in one day, from `since_ns` to before `until_ns`."""
+    parameters = {"stream": day.stream_id, "day": day.day, "since": since_ns, "until": until_ns}
     counts = DayCounts()
     for member, statement in _STATEMENTS.items():
+        if member in _ABSENT_MEMBERS[api]:
+            continue
         rows: Any = connection.execute(statement, parameters).tuples()
         setattr(counts, member, _as_table(rows) if len(_COLUMNS[member]) > 1 else dict(rows.all()))
     counts.events = sum(sum(actions.values()) for actions in counts.hours.values())
@@ -116,12 +151,12 @@ def _as_table(rows: Iterable[tuple[int, int, int]]) -> Table:
     return found
 
 
-def add_up(days: Iterable[DayCounts]) -> DayCounts:
-    """The sum of several counts."""
+def add_up(days: Iterable[DayCounts], members: Iterable[str] = tuple(_COLUMNS)) -> DayCounts:
+    """The sum of several counts, of all members or of some."""
     total = DayCounts()
     for day in days:
         total.events += day.events
-        for member in _COLUMNS:
+        for member in members:
             into, counts = getattr(total, member), getattr(day, member)
             if len(_COLUMNS[member]) > 1:
                 add_tables(into, counts)
@@ -141,8 +176,12 @@ def add_tables(into: Table, table: Table) -> None:
 
 def add_counts(into: Counts, counts: Counts) -> None:
     """Add counts to others."""
+    if not into:
+        into.update(counts)
+        return
+    get = into.get
     for key, events in counts.items():
-        into[key] = into.get(key, 0) + events
+        into[key] = get(key, 0) + events
 
 
 def inner_sum(table: Table) -> Counts:

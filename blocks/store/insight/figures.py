@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 HOURLY_MAX_NS = 3 * DAY_NS
 """A longer span is shown by the day."""
-TAKING = ("reveal", "secure-copy", "export")
-"""Actions of item usages that show a secret, or take it out."""
 
 
 class Figure(NamedTuple):

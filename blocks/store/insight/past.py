@@ -47,13 +47,12 @@ class Past:
 def read_past(days: Iterable[PastDay], apis: Mapping[int, str], first: int) -> Past:
     """What the days before `first` have. The last day of each user is that of any day, the span's included."""
     past = Past()
-    for day in days:
-        for user in day.counts.user_actions:
-            past.last_days[user] = max(past.last_days.get(user, day.day), day.day)
+    for day in sorted(days, key=lambda one: one.day):
+        past.last_days.update(dict.fromkeys(day.counts.users, day.day))
         if day.day >= first:
             continue
         past.first_day = day.day if past.first_day is None else min(past.first_day, day.day)
         past.countries |= day.counts.countries.keys()
         if apis.get(day.stream_id) == "itemUsage" and day.day >= first - OWN_PAST_DAYS:
-            add_tables(past.taking, day.counts.user_actions)
+            add_tables(past.taking, day.counts.taken_actions)
     return past

@@ -7,44 +7,50 @@ from typing import TYPE_CHECKING
 from blocks.events_api import audit_topics
 from blocks.store import source_status
 from blocks.store.insight import counted_days, day_counts, past, tallies
-from blocks.store.insight.day_counts import ABSENT, DAY_NS, LATE_SECONDS
+from blocks.store.insight.counted_days import CountsCache
+from blocks.store.insight.day_counts import ABSENT, DAY_NS, LATE_SECONDS, DayCounts
 from blocks.store.insight.figures import QuietUser, Report
 from blocks.store.insight.texts import Texts
 from blocks.store.search.query import SearchQuery
 from blocks.store.search.results import search
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Engine
 
-    from blocks.store.insight.day_counts import DayCounts
     from blocks.store.insight.figures import InsightQuery
+    from blocks.store.insight.past import Past
     from blocks.store.search.results import EventHit
 
 CHANGES = 25
 """Entries of a list of changes, and of quiet users."""
+SHARED = ("countries", "failed_countries", "action_types", "client_versions", "systems")
+"""Members that are counted over all APIs."""
 APIS = ("sign-in", "itemUsage", "audit")
 
 
-def build_report(engine: Engine, query: InsightQuery) -> Report:
-    """Count a span of time. Raises FirstPartyGenericError if the database fails."""
+def build_report(engine: Engine, query: InsightQuery, cache: CountsCache | None = None) -> Report:
+    """Count a span of time; `cache` has what was counted lately.
+
+    Raises FirstPartyGenericError if the database fails.
+    """
+    cache = cache or CountsCache(0)
     apis = _streams(engine, query)
-    span = counted_days.read_span(engine, [*apis], query.since_ns, query.until_ns)
-    by_api = {api: day_counts.add_up(c for id_, c in span.by_stream.items() if apis[id_] == api) for api in APIS}
-    total = day_counts.add_up(by_api.values())
+    span = counted_days.read_span(engine, apis, query.since_ns, query.until_ns, cache=cache)
+    by_api = {api: span.by_api.get(api) or DayCounts() for api in APIS}
+    total = day_counts.add_up(by_api.values(), SHARED)
     first, after = query.since_ns // DAY_NS, -(-query.until_ns // DAY_NS)
-    days = counted_days.read_past(engine, [*apis], first - past.PAST_DAYS, after)
-    before = past.read_past(days, apis, first)
+    before = _past(engine, apis, first, after, cache)
     texts = Texts(engine, _code_ids(total))
-    quiet = before.quiet_users(total.user_actions, after)
+    quiet = before.quiet_users(set().union(*(counts.users for counts in by_api.values())), after)
     return Report(
         query=query,
         events={api: counts.events for api, counts in by_api.items()},
         sign_ins=tallies.sign_ins(query, by_api["sign-in"], texts),
         item_usages=tallies.item_usages(query, by_api["itemUsage"], before, texts),
         audits=tallies.pairs(by_api["audit"].action_types, texts),
-        audit_users=texts.figures(day_counts.outer_sum(by_api["audit"].user_actions)),
+        audit_users=texts.figures(by_api["audit"].users),
         countries=tallies.countries(total, before, texts),
         clients=tallies.clients(total, texts),
         systems=texts.figures(total.systems, None),
@@ -56,6 +62,16 @@ def build_report(engine: Engine, query: InsightQuery) -> Report:
         missing=span.missing,
         past_missing=counted_days.uncounted_days(engine, [*apis], first - past.PAST_DAYS, first),
     )
+
+
+def _past(engine: Engine, apis: Mapping[int, str], first: int, after: int, cache: CountsCache) -> Past:
+    span = [*apis], first - past.PAST_DAYS, after
+    key = (*sorted(apis), first, after, counted_days.stored_days(engine, *span))
+    before: Past | None = cache.find(key)
+    if before is None:
+        before = past.read_past(counted_days.read_past(engine, *span), apis, first)
+        cache.keep(key, before)
+    return before
 
 
 def _late(counts: DayCounts) -> tuple[int, ...]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from blocks.store.insight import day_counts
-from blocks.store.insight.day_counts import ABSENT, DAY_NS, HOUR_NS, add_counts
+from blocks.store.insight.day_counts import ABSENT, DAY_NS, HOUR_NS, MFA_FAILED, TAKING, add_counts
 from blocks.store.insight.figures import (
-    TAKING,
     Activity,
     ClientVersion,
     CodePair,
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from blocks.store.insight.texts import Texts
 
 SUCCESSES = frozenset({"success", "firewall_reported_success"})
-MFA_FAILED = "mfa_failed"
 
 
 def _buckets(query: InsightQuery) -> range:
@@ -50,7 +48,6 @@ def sign_ins(query: InsightQuery, counts: DayCounts, texts: Texts) -> SignIns:
     good = {action for action in counts.action_types if texts.of(action) in SUCCESSES}
     known = {action for action in counts.action_types if action != ABSENT}
     failed = {action: types for action, types in counts.action_types.items() if action in known - good}
-    by_user = {user: _only(actions, known - good) for user, actions in counts.user_actions.items()}
     mfa = texts.number(MFA_FAILED)
     outcomes = [
         Outcomes(start, _only(actions, good), _only(actions, known - good))
@@ -61,20 +58,18 @@ def sign_ins(query: InsightQuery, counts: DayCounts, texts: Texts) -> SignIns:
         succeeded=sum(one.succeeded for one in outcomes),
         failed=sum(one.failed for one in outcomes),
         reasons=pairs(failed, texts),
-        failed_users=texts.figures(_positive(by_user)),
+        failed_users=texts.figures(counts.failed_users),
         failed_ips=texts.figures(counts.failed_ips),
         mfa_reasons=texts.figures(
             day_counts.inner_sum({action: failed[action] for action in mfa if action in failed}), None
         ),
-        mfa_users=texts.figures(
-            _positive({user: _only(actions, mfa) for user, actions in counts.user_actions.items()})
-        ),
+        mfa_users=texts.figures(counts.mfa_users),
     )
 
 
 def item_usages(query: InsightQuery, counts: DayCounts, before: Past, texts: Texts) -> ItemUsages:
     """What was done with items, and by whom."""
-    by_action = largest(day_counts.inner_sum(counts.user_actions), None)
+    by_action = largest(day_counts.outer_sum(counts.action_types), None)
     order = [action for action, _ in by_action]
     return ItemUsages(
         actions=[Figure(texts.of(action), events) for action, events in by_action],
@@ -84,7 +79,7 @@ def item_usages(query: InsightQuery, counts: DayCounts, before: Past, texts: Tex
         ],
         vaults=texts.figures(counts.vaults),
         items=texts.figures(counts.items),
-        users=texts.figures(day_counts.outer_sum(counts.user_actions)),
+        users=texts.figures(counts.users),
         taken=_taken(query, counts, before, texts),
     )
 
@@ -94,11 +89,11 @@ def _taken(query: InsightQuery, counts: DayCounts, before: Past, texts: Texts) -
     numbers = [texts.number(word) for word in TAKING]
     every = set[int]().union(*numbers)
     days = before.own_days(query.since_ns // DAY_NS)
-    top = largest(_positive({user: _only(actions, every) for user, actions in counts.user_actions.items()}), TOP)
+    top = largest(day_counts.outer_sum(counts.taken_actions), TOP)
     return [
         TakenSecrets(
             name,
-            tuple(_only(counts.user_actions[user], wanted) for wanted in numbers),
+            tuple(_only(counts.taken_actions[user], wanted) for wanted in numbers),
             events / query.days,
             _only(before.taking.get(user, {}), every) / days if days else 0.0,
         )
@@ -140,7 +135,3 @@ def pairs(table: Table, texts: Texts) -> list[CodePair]:
 
 def _only(counts: Counts, wanted: Iterable[int]) -> int:
     return sum(counts.get(key, 0) for key in wanted)
-
-
-def _positive(counts: Counts) -> Counts:
-    return {key: events for key, events in counts.items() if events}

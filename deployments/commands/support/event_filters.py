@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from blocks.errors import ThirdPartyConfigError
 from deployments.event_view import EventView
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from ipaddress import IPv4Network, IPv6Network
 
     from blocks.store.source_status import StoredEvent
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class EventFilters:
     """An event passes if it has each of these. Case does not matter; `*` matches any characters.
 
-    `ip` is an address or a network such as 10.0.0.0/8, `match` a text anywhere in the body.
+    `ip` is an address or a network such as 10.0.0.0/8, `match` a text anywhere in the body. An item or a vault is found
+    by its uuid, or by its imported name in `names`.
     """
 
     user: str | None = None
@@ -32,6 +33,7 @@ class EventFilters:
     item: str | None = None
     vault: str | None = None
     match: str | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raise ThirdPartyConfigError if --ip is neither an address nor a network."""
@@ -53,8 +55,8 @@ class EventFilters:
             _matches(self.user, *view.actor_names)
             and _matches(self.action, view.action, view.type)
             and _matches(self.country, view.country)
-            and _matches(self.item, view.item)
-            and _matches(self.vault, view.vault)
+            and _matches(self.item, view.item, self.names.get(view.item or ""))
+            and _matches(self.vault, view.vault, self.names.get(view.vault or ""))
             and (network is None or _is_in_network(view.ip_address, network))
         )
 

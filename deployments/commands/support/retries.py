@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from blocks import retry_window
 from deployments.terminal_output import format_time
 
 if TYPE_CHECKING:
     from blocks.store.forwarding.forward_status import PositionStatus
     from blocks.store.source_status import StreamStatus
-
-RETRIED_NS = 90 * 60 * 10**9
-"""A failing API is retried for so long since its last progress, see `tasks.attempts`."""
 
 
 def retry_line(status: StreamStatus | PositionStatus) -> str | None:
@@ -22,7 +20,7 @@ def retry_line(status: StreamStatus | PositionStatus) -> str | None:
         f"failing since {clock_of(status.failing_since_ns)}",
         f"attempt {status.failed_attempts:,} failed at {clock_of(status.error_ns)}",
         f"attempt {next_attempt(status)}",
-        f"gives up {clock_of(status.failing_since_ns + RETRIED_NS)}, if no attempt succeeds",
+        f"gives up {clock_of(status.failing_since_ns + retry_window.NS)}, if no attempt succeeds",
     ]
     return f"{status.api}: {', '.join(parts)} (UTC)."
 

@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 def insight(view: View) -> Response:
     """The figures of `?last=7d`, or of `?from=` and `?to=`, of one source (`?source=` its id) or of all."""
-    sources = source_status.sources(view.engine)
+    sources = source_status.sources(view.reader)
     chosen = next((one.id for one in sources if view.query("source") in {one.id, one.name}), None)
     span = read_span(view.query("last"), view.query("from"), view.query("to"), chosen)
-    report = build_report(view.engine, span.query)
+    report = build_report(view.reader, span.query, view.console.counts)
     return view.render(
         "insight.html",
-        shown=InsightView(view.engine, report, span),
+        shown=InsightView(view.reader, report, span),
         report=report,
         span=span,
         presets=PRESETS,
         sources=sources,
         chosen=chosen,
         world=world_map,
-        index=status(view.engine),
+        index=status(view.reader),
         words=action_words,
         lateness=LATENESS,
         share=share,

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from blocks.errors import ThirdPartyConfigError
 from blocks.store.source_status import NO_STORE
 from deployments import up_health
-from deployments.console.source_rows import ORDER, source_rows
+from deployments.console.source_rows import ORDER, source_names, source_rows
 from deployments.console.view import page
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _rows(view: View) -> list[SourceRow]:
 def strips(view: View) -> Response:
     """The coverage strips of the sources `?ids=a,b`, as rows of a fragment."""
     ids = view.query("ids").split(",")[:STRIPS_MAX]
-    named = {row.source.id: row.source.name for row in source_rows(view.engine)}
+    named = source_names(view.engine)
     found = [
         (source_id, view.console.strips.strip(view.engine, source_id, named[source_id]))
         for source_id in ids

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from support.certificates import ELSEWHERE, HERE, SERVER_KEY, certificate, write_authority
+from support.certificates import HERE, certificate, rejected_certificates, write_authority
 from support.tls_server import answering
 
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
@@ -49,15 +49,7 @@ def test_a_certificate_is_verified_and_told(tmp_path: Path) -> None:
     assert "authorization" not in {name.lower() for name in headers}
 
 
-@pytest.mark.parametrize(
-    ("shown", "text"),
-    [
-        (certificate(ELSEWHERE), "Hostname mismatch"),
-        (certificate(HERE, days=-1), "certificate has expired"),
-        (certificate(HERE, signed_by=SERVER_KEY), "self-signed certificate"),
-    ],
-    ids=["wrong name", "expired", "self-signed"],
-)
+@pytest.mark.parametrize(("shown", "text"), rejected_certificates())
 def test_a_certificate_that_is_refused(tmp_path: Path, shown: x509.Certificate, text: str) -> None:
     with answering(tmp_path, shown) as server, pytest.raises(ThirdPartyGenericError, match=text) as raised:
         connectivity.probe(server.url, 5)

@@ -10,7 +10,6 @@ from sqlalchemy import text
 from support.moving_clock import START_NS, MovingClock
 from support.values import SOURCE
 
-from blocks import clock
 from blocks.errors import ThirdPartyConfigError
 from blocks.health import HEALTHY, WARNING, Condition
 from blocks.store import health, health_log, sources
@@ -18,17 +17,12 @@ from blocks.store import health, health_log, sources
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+pytestmark = pytest.mark.usefixtures("moving")
+
 OTHER = replace(SOURCE, id="2" * 32, name="2Pass", fingerprint="second")
 SECOND_NS = 10**9
 LAG = Condition("lag/audit", "Lag", WARNING, "Late.", "audit", hint="Look.", error_type="T", error_code="c")
 OVER = replace(LAG, name="Recovered", description="In time.")
-
-
-@pytest.fixture(autouse=True)
-def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
-    own = MovingClock()
-    monkeypatch.setattr(clock, "clock", own)
-    return own
 
 
 @pytest.fixture

@@ -44,13 +44,6 @@ DAY = 24 * HOUR
 
 
 @pytest.fixture
-def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
-    own = MovingClock()
-    monkeypatch.setattr(clock, "clock", own)
-    return own
-
-
-@pytest.fixture
 def ran(engine: Engine, moving: MovingClock) -> Engine:
     """A store with a source of which a run has just ended."""
     sources.save(engine, SOURCE)

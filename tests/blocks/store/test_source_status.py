@@ -21,15 +21,10 @@ if TYPE_CHECKING:
 
     from blocks.store.streams import StreamClaim
 
+pytestmark = pytest.mark.usefixtures("moving")
+
 HOUR_NS = 3600 * 10**9
 OTHER = replace(SOURCE, id="2" * 32, name="2Pass", fingerprint="second")
-
-
-@pytest.fixture(autouse=True)
-def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
-    own = MovingClock()
-    monkeypatch.setattr(clock, "clock", own)
-    return own
 
 
 def add_events(engine: Engine, stream_id: int, *times_ns: int) -> None:

@@ -8,7 +8,6 @@ import pytest
 from support.moving_clock import MovingClock
 from support.values import SOURCE
 
-from blocks import clock
 from blocks.errors import ClaimLostError, ThirdPartyConfigError, ThirdPartyGenericError, UnexpectedError
 from blocks.events_api.models import Api, Page
 from blocks.store import health, pages, source_status, streams
@@ -19,15 +18,10 @@ if TYPE_CHECKING:
 
     from blocks.store.streams import StreamClaim
 
+pytestmark = pytest.mark.usefixtures("moving")
+
 SECOND = 10**9
 HOUR = 3600 * SECOND
-
-
-@pytest.fixture(autouse=True)
-def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
-    own = MovingClock()
-    monkeypatch.setattr(clock, "clock", own)
-    return own
 
 
 def audit(engine: Engine) -> streams.StreamView:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import sqlite3
 import sys
@@ -23,7 +22,6 @@ from support.values import SOURCE
 
 from blocks.events_api.models import Api, Event, Page
 from blocks.store import pages, sources, streams
-from blocks.store.engine import open_engine
 from deployments import cli
 from deployments.sandbox.process import running_sandbox
 
@@ -34,18 +32,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 DAY = 86_400 * 10**9
-
-
-@pytest.fixture
-def store(migrated_sqlite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    """A store with a source of which nothing is collected; it is 2026-09-21."""
-    shutil.copy(migrated_sqlite, tmp_path / "events.db")
-    url = f"sqlite:///{tmp_path / 'events.db'}"
-    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", url)
-    opened = open_engine(url)
-    sources.save(opened, SOURCE)
-    yield opened
-    opened.dispose()
 
 
 def backfill(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = cli.DONE) -> tuple[str, str]:

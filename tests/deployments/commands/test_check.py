@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.certificates import ELSEWHERE, HERE, SERVER_KEY, certificate, write_authority
+from support.certificates import HERE, certificate, rejected_certificates, write_authority
 from support.flow_runs import Source
 from support.moving_clock import MovingClock
 from support.tls_server import answering
@@ -110,15 +110,7 @@ def test_a_name_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> No
     assert network.check_reachability("https://events.example").dns.description.endswith("was not resolved within 0 s.")
 
 
-@pytest.mark.parametrize(
-    ("shown", "text"),
-    [
-        (certificate(ELSEWHERE), "Hostname mismatch"),
-        (certificate(HERE, days=-1), "certificate has expired"),
-        (certificate(HERE, signed_by=SERVER_KEY), "self-signed certificate"),
-    ],
-    ids=["wrong name", "expired", "self-signed"],
-)
+@pytest.mark.parametrize(("shown", "text"), rejected_certificates())
 def test_an_invalid_certificate(tmp_path: Path, shown: x509.Certificate, text: str) -> None:
     with answering(tmp_path, shown) as stand_in:
         way = network.check_reachability(stand_in.url)

@@ -221,7 +221,7 @@ def test_a_terminal_of_80_columns_shows_each_line_whole(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (("2Pass",), "There is no source named '2Pass'"),
         (("1Pass", "--since", "yesterday"), "--since: 'yesterday' is not a time"),
@@ -234,7 +234,7 @@ def test_a_terminal_of_80_columns_shows_each_line_whole(
         (("1Pass", "--html", "/nowhere/x.html"), "Choose another file with --html."),
     ],
 )
-def test_wrong_wishes_say_all_that_is_wrong(
+def test_wrong_use_reports_all_that_is_wrong(
     store: Engine, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
 ) -> None:
     code = cli.IN_ERROR if "--html" in arguments else cli.WRONG_USE

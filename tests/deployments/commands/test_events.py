@@ -20,9 +20,10 @@ from rich.cells import cell_len
 from support.terminal import in_terminal
 from support.values import SOURCE
 
+from blocks.config.name_file import NamedObject
 from blocks.events_api.client import EventsClient
 from blocks.events_api.models import Api
-from blocks.store import schema, sources, streams
+from blocks.store import names, schema, source_status, sources, streams
 from blocks.store.engine import open_engine
 from deployments import cli
 from deployments.sandbox.process import running_sandbox
@@ -316,6 +317,16 @@ def test_each_filter_chooses_what_has_it(flag: str, of: Any, truth: Any, events:
     assert 0 < len(expected) < len(truth)
     assert set(expected) <= {body["uuid"] for body in shown}
     assert all(value_wanted in json.dumps(body) for body in shown)
+
+
+def test_a_vault_is_found_by_its_imported_name(truth: Any, events: Any) -> None:
+    vault = next(body["vault_uuid"] for _, body in truth if body.get("vault_uuid"))
+    engine = source_status.open_store()
+    names.save(engine, [NamedObject(vault, "vault", "Payroll of the north")])
+    engine.dispose()
+    assert (
+        events("--vault", "payroll of*", "--format", "ndjson") == events("--vault", vault, "--format", "ndjson") != ""
+    )
 
 
 def test_a_star_stands_for_anything_and_a_bracket_for_itself(truth: Any, events: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -25,40 +24,22 @@ from blocks.store import health as store_health
 from blocks.store import hourly_counts, sources, streams
 from blocks.store.backfill import jobs, windows
 from blocks.store.backfill.jobs import BACKFILL, RECONCILE, JobRequest
-from blocks.store.engine import open_engine
 from blocks.store.forwarding import positions
 from deployments import cli, up_health
 from deployments.commands.status import sparkline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from sqlalchemy import Engine
 
     from blocks.store.streams import StreamClaim
 
+pytestmark = pytest.mark.usefixtures("moving")
+
 MINUTE = 60
 DAY_NS = 86_400 * 10**9
 NASTY = replace(SOURCE, id="2" * 32, name="[red]:smile: \\[/x] /%&<> 日本", fingerprint="second")
-
-
-@pytest.fixture(autouse=True)
-def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
-    own = MovingClock()
-    monkeypatch.setattr(clock, "clock", own)
-    return own
-
-
-@pytest.fixture
-def store(migrated_sqlite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    shutil.copy(migrated_sqlite, tmp_path / "events.db")
-    url = f"sqlite:///{tmp_path / 'events.db'}"
-    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", url)
-    opened = open_engine(url)
-    sources.save(opened, SOURCE)
-    yield opened
-    opened.dispose()
 
 
 @pytest.fixture

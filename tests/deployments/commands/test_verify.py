@@ -6,7 +6,6 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -17,26 +16,19 @@ from support.terminal import in_terminal
 from support.values import SOURCE
 
 from blocks.events_api.models import Api
-from blocks.store import sources
-from blocks.store.engine import open_engine
 from deployments import cli
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from sqlalchemy import Engine
 
 COMMAND = [sys.executable, "-m", "deployments.cli"]
 
 
 @pytest.fixture
-def filled(migrated_sqlite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Filled]:
-    shutil.copy(migrated_sqlite, tmp_path / "events.db")
-    url = f"sqlite:///{tmp_path / 'events.db'}"
-    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", url)
-    engine = open_engine(url)
-    sources.save(engine, SOURCE)
-    yield fill(engine)
-    engine.dispose()
+def filled(store: Engine) -> Filled:
+    return fill(store)
 
 
 @pytest.fixture

@@ -131,3 +131,15 @@ def test_no_page_runs_a_script_or_a_style_but_our_files(store: Engine, operator:
 def test_a_form_of_any_length_is_read_within_bounds(operator: ConsoleClient) -> None:
     answer = operator.post("/console/logout", content=b"x" * 2_000_001)
     assert answer.status_code == 413
+
+
+def test_a_page_that_fails_says_so_and_shows_nothing_of_why(
+    operator: ConsoleClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a secret of the program")
+
+    monkeypatch.setattr("deployments.console.pages.sources.source_rows", fail)
+    page = operator.page("/", status=500)
+    assert "Your events are safe" in page
+    assert "secret" not in page

@@ -39,7 +39,8 @@ def test_runs_are_kept_as_long_as_you_say_and_events_two_days_at_most(
     }
 
 
-def test_less_than_an_hour_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ONEPASSWORD_SOURCE_RUNS_KEPT", "30m")
+@pytest.mark.parametrize("text", ["1h", "0d", "60m", "14", "forever"])
+def test_what_is_no_time_of_more_than_an_hour_is_an_error(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_RUNS_KEPT", text)
     with pytest.raises(ThirdPartyConfigError, match="RUNS_KEPT"):
         server_settings.retention()

@@ -13,7 +13,7 @@ from blocks.errors import FirstPartyGenericError
 from blocks.events_api.models import Api
 from blocks.store import lifecycle
 from blocks.store.insight import counted_days, run_counter
-from blocks.store.insight.counted_days import count_stale_days, read_past, read_span, uncounted_days
+from blocks.store.insight.counted_days import CountsCache, count_stale_days, read_past, read_span, uncounted_days
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,9 +36,9 @@ def collected(engine: Engine, moving: MovingClock) -> CollectedEvents:
 
 def counted_events(collected: CollectedEvents, since_ns: int, until_ns: int, seconds: float = 60.0) -> tuple[int, int]:
     """How many events a span has, and how many are missing in it."""
-    streams = [collected.stream_id(api) for api in Api]
+    streams = {collected.stream_id(api): api.value for api in Api}
     span = read_span(collected.engine, streams, since_ns, until_ns, seconds=seconds)
-    return sum(counts.events for counts in span.by_stream.values()), span.missing
+    return sum(counts.events for counts in span.by_api.values()), span.missing
 
 
 def count_all(engine: Engine) -> int:
@@ -161,3 +161,36 @@ def test_the_counter_counts_until_it_is_stopped_and_survives_errors(
     retry = run_counter.RETRY_SECONDS
     assert pauses == [retry, 2 * retry, run_counter.PAUSE_SECONDS, run_counter.IDLE_SECONDS]
     assert rows(STORED) == [(TODAY - 1, 1)]
+
+
+def test_what_was_summed_is_not_read_again_until_an_event_comes(
+    collected: CollectedEvents, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[object] = []
+    real = counted_days._stored
+    monkeypatch.setattr(counted_days, "_stored", lambda *span: reads.append(span) or real(*span))
+    collected.sign_in("a", YESTERDAY_NS)
+    index_all(engine)
+    count_all(engine)
+    cache, streams = CountsCache(), {collected.stream_id(Api.SIGN_IN): "sign-in"}
+
+    def events() -> int:
+        span = read_span(engine, streams, (TODAY - 1) * DAY_NS, NOON_NS + 1, cache=cache)
+        return span.by_api["sign-in"].events
+
+    assert (events(), events(), len(reads)) == (1, 1, 1)
+    collected.sign_in("today", NOON_NS)
+    index_all(engine)
+    assert (events(), len(reads)) == (2, 1), "the current day is counted each time"
+    collected.sign_in("late", YESTERDAY_NS)
+    index_all(engine)
+    assert (events(), len(reads)) == (3, 2)
+
+
+def test_the_cache_forgets_what_was_used_least_lately() -> None:
+    cache = CountsCache(2)
+    for key in ("a", "b"):
+        cache.keep(key, key.upper())
+    assert cache.find("a") == "A"
+    cache.keep("c", "C")
+    assert [cache.find(key) for key in ("a", "b", "c")] == ["A", None, "C"]

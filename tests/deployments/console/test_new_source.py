@@ -1,0 +1,206 @@
+"""Adding sources: the token is checked first, with the real Events API of the sandbox; nothing is stored before."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.command_calls import source_config
+from support.console_client import shown_text
+from support.values import SOURCE
+
+from blocks.store import fields, sources
+from deployments import deferred
+from deployments.console.pending_sources import HELD_NS
+from deployments.console.sessions import Role
+from deployments.sources import AppliedSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Engine
+    from support.console_client import ConsoleClient
+    from support.moving_clock import MovingClock
+
+    from blocks.config.source_config import SourceConfig
+    from deployments.sandbox.process import SandboxProcess
+
+NEW = "/sources/new"
+
+
+class FakeApply:
+    """`sources` and `source_apply` without Prefect: what was applied, and for whom runs were started."""
+
+    def __init__(self) -> None:
+        self.configs: list[SourceConfig] = []
+        self.started: list[str] = []
+        self.refuses = False
+
+    def apply_all(self, configs: list[SourceConfig], _rules: object) -> Iterator[AppliedSource]:
+        for config in configs:
+            self.configs.append(config)
+            apis = tuple(map(str, config.supported_apis))
+            if self.refuses:
+                yield AppliedSource(config.name, "refused", apis, problem="The token was rejected.")
+            else:
+                yield AppliedSource(config.name, "created", apis, warnings=("A warning.",))
+
+    def prepare(self) -> tuple[str, ...]:
+        return ("The automations were refused.",)
+
+    def start_runs(self, applied: list[AppliedSource]) -> dict[str, str]:
+        self.started += [one.name for one in applied]
+        return {}
+
+
+@pytest.fixture
+def applied(monkeypatch: pytest.MonkeyPatch) -> FakeApply:
+    fake = FakeApply()
+    monkeypatch.setattr(deferred, "sources", fake, raising=False)
+    monkeypatch.setattr(deferred, "source_apply", fake, raising=False)
+    return fake
+
+
+def form(api: SandboxProcess, **members: str) -> dict[str, str]:
+    return {"name": "Acme", "base_url": api.base_url, "api_token": api.token, "api-audit": "on", **members}
+
+
+def check(operator: ConsoleClient, given: dict[str, str]) -> tuple[str, str]:
+    """The page with the result of a check, and the id of the check."""
+    answer = operator.post_form(NEW, **given)
+    job_id = str(answer.url).partition("check=")[2]
+    found = operator.served.console.jobs.find(job_id)
+    if found is not None:
+        assert found.ended.wait(60)
+        return operator.page(f"{NEW}?check={job_id}"), job_id
+    return answer.text, ""
+
+
+def test_a_good_token_is_shown_and_then_added(
+    store: Engine, api: SandboxProcess, applied: FakeApply, operator: ConsoleClient
+) -> None:
+    page, job_id = check(operator, form(api, forward="on", category="sec"))
+    text = shown_text(page)
+    assert "Acme can be added" in text
+    assert f"Region (base_url) ok {api.base_url}" in text
+    assert "Token ok accepted" in text
+    assert "auditevents" in text
+    assert api.token not in page
+    assert applied.configs == []
+    assert "Acme: created." in operator.submit(f"{NEW}/add", check=job_id)
+    (config,) = applied.configs
+    assert config.api_token is not None
+    assert config.api_token.get_secret_value() == api.token
+    assert (config.fields, config.category, applied.started) == ({"_siemForward": True}, "sec", ["Acme"])
+    assert operator.post_form(f"{NEW}/add", check=job_id).status_code == 400  # added once
+
+
+def test_what_is_wrong_is_named(api: SandboxProcess, applied: FakeApply, operator: ConsoleClient) -> None:
+    token = api.issue_token(["signinattempts"], expires_in=-60)
+    page, job_id = check(operator, form(api, api_token=token))
+    text = shown_text(page)
+    assert "Acme cannot be added" in text
+    assert "Scopes wrong" in text
+    assert "auditevents" in text
+    assert "Expiry wrong" in text
+    assert "Region (base_url) ok" in text
+    assert operator.post_form(f"{NEW}/add", check=job_id).status_code == 400
+    assert applied.configs == []
+
+
+def test_an_api_that_does_not_answer_is_named(operator: ConsoleClient, api: SandboxProcess) -> None:
+    page, _ = check(operator, form(api, base_url="http://127.0.0.1:9"))
+    assert "Token wrong" in shown_text(page)
+
+
+@pytest.mark.parametrize(
+    ("members", "problem"),
+    [
+        ({"name": ""}, "$.name: it is missing"),
+        ({"base_url": "https://evil.example"}, "is not one of 1Password"),
+        ({"api_token": ""}, "There is no token for 'Acme'."),
+        ({"api-audit": ""}, "supported_apis"),
+        ({"collect_from": "soon"}, "collect_from"),
+    ],
+)
+def test_a_form_with_a_problem_is_shown_again(
+    api: SandboxProcess, operator: ConsoleClient, members: dict[str, str], problem: str
+) -> None:
+    answer = operator.post_form(NEW, **form(api, category="<b>kept", **members))
+    assert answer.status_code == 400
+    assert problem in shown_text(answer.text)
+    assert "&lt;b&gt;kept" in answer.text
+    assert api.token not in answer.text
+
+
+def test_pasted_json_of_several_sources(
+    store: Engine, api: SandboxProcess, applied: FakeApply, operator: ConsoleClient
+) -> None:
+    other = api.issue_token()
+    configs = [
+        source_config("one", api, fields={"team": "blue"}),
+        source_config("two", api, api_token=other, fields={"team": "blue"}),
+    ]
+    page, job_id = check(operator, {"json": json.dumps({"sources": configs}), "add_fields": "on"})
+    assert shown_text(page).count("can be added") == 2
+    assert "Add 2 sources" in page
+    assert api.token not in page
+    text = shown_text(operator.submit(f"{NEW}/add", check=job_id))
+    assert "one: created; two: created." in text
+    assert "Fields added: team." in text
+    assert "A warning." in text
+    assert "team" in [one.name for one in fields.all_fields(store)]
+
+
+def test_json_with_a_problem_is_shown_again_without_its_token(api: SandboxProcess, operator: ConsoleClient) -> None:
+    document = {"source": source_config("one", api, nonsense=1)}
+    answer = operator.post_form(NEW, json=json.dumps(document))
+    assert answer.status_code == 400
+    assert "nonsense" in answer.text
+    assert api.token not in answer.text
+    assert operator.post_form(NEW, json="{").status_code == 400
+
+
+def test_the_token_of_json_is_entered_apart(api: SandboxProcess, operator: ConsoleClient) -> None:
+    document: Any = {"source": source_config("one", api)}
+    del document["source"]["config"]["api_token"]
+    page, _ = check(operator, {"json": json.dumps(document), "api_token": api.token})
+    assert "one can be added" in shown_text(page)
+
+
+def test_a_name_that_is_taken_is_pointed_out(store: Engine, api: SandboxProcess, operator: ConsoleClient) -> None:
+    sources.save(store, SOURCE)
+    page, _ = check(operator, form(api, name=SOURCE.name))
+    assert "There is a source of this name." in page
+
+
+def test_a_check_belongs_to_its_session_and_is_forgotten(
+    api: SandboxProcess, applied: FakeApply, operator: ConsoleClient, moving: MovingClock
+) -> None:
+    operator = operator.as_role(Role.OPERATOR)
+    _, job_id = check(operator, form(api))
+    other = operator.as_role(Role.OPERATOR, "Eve")
+    assert "can be added" not in other.page(f"{NEW}?check={job_id}").replace("cannot be added", "")
+    assert other.post_form(f"{NEW}/add", check=job_id).status_code == 400
+    moving.advance(HELD_NS / 1e9 + 1)
+    assert "not kept any more" in operator.page(f"{NEW}?check={job_id}")
+    assert operator.post_form(f"{NEW}/add", check=job_id).status_code == 400
+    assert applied.configs == []
+
+
+def test_a_source_that_is_refused_says_why(api: SandboxProcess, applied: FakeApply, operator: ConsoleClient) -> None:
+    applied.refuses = True
+    _, job_id = check(operator, form(api))
+    assert "Acme: The token was rejected." in operator.submit(f"{NEW}/add", check=job_id)
+
+
+def test_viewers_add_nothing(api: SandboxProcess, viewer: ConsoleClient) -> None:
+    viewer.page(NEW, status=403)
+    assert viewer.post_form(NEW, **form(api)).status_code == 403
+    assert viewer.post_form(f"{NEW}/add", check="x").status_code == 403
+
+
+def test_a_hostile_name_is_text(api: SandboxProcess, operator: ConsoleClient) -> None:
+    page, _ = check(operator, form(api, name="<script>x</script>"))
+    assert "<script>x" not in page
