@@ -35,6 +35,8 @@ class MarkedEvent:
     found_ns: int
     verdict: str | None
     decided_ns: int | None
+    event_id: int | None
+    """Its id in the table of events; None if it was pruned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class ChangedBody:
     received_ns: int
     body: str
     stored: str | None
+    event_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +65,11 @@ class UndocumentedValue:
 def marked_events(engine: Engine, source_id: str, limit: int = LIMIT) -> list[MarkedEvent]:
     """The events of a source that were late, missed or are undecided, the newest finding first."""
     c = _marked.c
+    same = (_events.c.stream_id == c.stream_id) & (_events.c.uuid == c.uuid)
     query = (
-        select(_streams.c.api, c.uuid, c.time_ns, c.found_ns, c.verdict, c.decided_ns)
+        select(_streams.c.api, c.uuid, c.time_ns, c.found_ns, c.verdict, c.decided_ns, _events.c.id)
         .join(_streams, _streams.c.id == c.stream_id)
+        .outerjoin(_events, same)
         .where(_streams.c.source_id == source_id)
         .order_by(c.found_ns.desc(), c.time_ns.desc(), c.uuid)
     )
@@ -77,7 +82,7 @@ def changed_bodies(engine: Engine, source_id: str, limit: int = LIMIT) -> list[C
     c = _changed.c
     same = (_events.c.stream_id == c.stream_id) & (_events.c.uuid == c.uuid)
     query = (
-        select(_streams.c.api, c.uuid, c.received_ns, c.body, _events.c.body.label("stored"))
+        select(_streams.c.api, c.uuid, c.received_ns, c.body, _events.c.body.label("stored"), _events.c.id)
         .join(_streams, _streams.c.id == c.stream_id)
         .outerjoin(_events, same)
         .where(_streams.c.source_id == source_id)

@@ -47,7 +47,7 @@ class PlanForm(NamedTuple):
 
 def backfill(view: View) -> Response:
     """All jobs, and the plan of the form `?source=ID&start=&end=&window=`."""
-    sources = source_status.sources(view.engine)
+    sources = source_status.sources(view.reader)
     form = _planned(view, sources)
     lines = group_windows(form.plan.windows) if form.plan else []
     return view.render(
@@ -57,7 +57,7 @@ def backfill(view: View) -> Response:
         apis=tuple(Api),
         lines=lines[:LINES],
         more=max(len(lines) - LINES, 0),
-        jobs=job_rows(view.engine),
+        jobs=job_rows(view.reader),
     )
 
 
@@ -69,7 +69,7 @@ def _planned(view: View, sources: list[SourceStatus]) -> PlanForm:
     if not form.start.strip():
         return form
     try:
-        return form._replace(plan=_plan(view.engine, sources, form))
+        return form._replace(plan=_plan(view.reader, sources, form))
     except ThirdPartyConfigError as error:
         return form._replace(problem=str(error))
 

@@ -24,12 +24,12 @@ SHOWN = 200
 
 def health(view: View) -> Response:
     """Those of `?time=`, `?severity=`, `?state=` and `?source=`, the newest first, in pages."""
-    sources = source_status.sources(view.engine, with_deleted=True)
+    sources = source_status.sources(view.reader, with_deleted=True)
     time = view.query("time") if view.query("time") in TIMES else "7d"
     span_ns = TIMES[time]
     since_ns = 0 if span_ns is None else clock.now_ns() - span_ns
     ids = [view.query("source")] if view.query("source") else None
-    rows = health_rows(health_log.events_since(view.engine, ids, since_ns=since_ns))
+    rows = health_rows(health_log.events_since(view.reader, ids, since_ns=since_ns))
     wanted = [row for row in rows if _is_wanted(row, view)]
     start = view.query_number("start")
     return view.render(

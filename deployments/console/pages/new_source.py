@@ -135,7 +135,7 @@ def _members(given: Mapping[str, str]) -> dict[str, Any]:
 def _accounts(view: View) -> dict[str, str | None]:
     """The account of each source that is there, by name; none if there is no store yet."""
     try:
-        return {source.name: source.account_uuid for source in source_status.sources(view.engine, with_deleted=True)}
+        return {source.name: source.account_uuid for source in source_status.sources(view.reader, with_deleted=True)}
     except SourceError:
         return {}
 

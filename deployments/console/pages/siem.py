@@ -51,7 +51,7 @@ class ReplayPlan(NamedTuple):
 def siem(view: View) -> Response:
     """One SIEM. `?test=` shows a test's job, `?from=` plans a replay."""
     name = view.path("name")
-    rows = [row for row in pair_rows(view.engine, view.console.rates) if row.pair.siem == name]
+    rows = [row for row in pair_rows(view.reader, view.console.rates) if row.pair.siem == name]
     if not rows:
         return _unknown(view)
     return view.render(
@@ -69,7 +69,7 @@ def act(view: View) -> Response:
     name = view.path("name")
     word = view.form.get("action", "")
     wanted = siem_actions.ACTIONS.get(word)
-    if wanted is None or not view.can_act or not forward_pairs.find_all(view.engine, name):
+    if wanted is None or not view.can_act or not forward_pairs.find_all(view.reader, name):
         return _unknown(view)
     request = SiemRequest(view.engine, name, view.form)
     job = view.console.jobs.start(f"{wanted.title} {name}", view.actor, lambda job: wanted.work(job, request))
@@ -89,15 +89,15 @@ def _plan(view: View, name: str) -> ReplayPlan | None:
         return None
     try:
         since_ns = parse_time(text, clock.now_ns())
-        pairs = forward_pairs.require(view.engine, name, source or None)
+        pairs = forward_pairs.require(view.reader, name, source or None)
     except ThirdPartyConfigError as error:
         return ReplayPlan(text, source, problem=str(error))
-    number = sum(replay.count_sent_since(view.engine, pair, since_ns) for pair in pairs)
+    number = sum(replay.count_sent_since(view.reader, pair, since_ns) for pair in pairs)
     return ReplayPlan(text, source, since_ns, number)
 
 
 def _rejected(view: View, row: PairRow) -> RejectedPage:
-    events = rejected_events.list_page(view.engine, row.pair.id, _after(view, row))
+    events = rejected_events.list_page(view.reader, row.pair.id, _after(view, row))
     more = len(events) == rejected_events.PAGE
     key = ".".join(map(str, events[-1].key)) if more else ""
     return RejectedPage(row, events, {"pair": row.pair.id, "after": key} if more else None)

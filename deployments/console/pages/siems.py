@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def siems(view: View) -> Response:
     """All pairs, or those of `?state=` and `?q=`."""
-    rows = pair_rows(view.engine, view.console.rates)
+    rows = pair_rows(view.reader, view.console.rates)
     counts = Counter(row.state for row in rows)
     words = view.query("q").casefold().split()
     shown = [

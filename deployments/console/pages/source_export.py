@@ -22,7 +22,7 @@ NOT_FOUND = 404
 
 def export(view: View) -> Response:
     """The JSON that `apply` reads, with the token masked."""
-    row = find_row(view.engine, view.path("id"))
+    row = find_row(view.reader, view.path("id"))
     if row is None or not view.can_act:
         return view.render("error.html", NOT_FOUND, title="Unknown source", message="There is no such source.", hint="")
     source = row.source

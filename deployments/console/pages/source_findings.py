@@ -20,15 +20,15 @@ NOT_FOUND = 404
 
 def findings(view: View) -> Response:
     """Reconcile's findings, and the drift of the schema."""
-    row = find_row(view.engine, view.path("id"))
+    row = find_row(view.reader, view.path("id"))
     if row is None:
         return view.render("error.html", NOT_FOUND, title="Unknown source", message="There is no such source.", hint="")
     return view.render(
         "source_findings.html",
         row=row,
-        marked=reconcile_findings.marked_events(view.engine, row.source.id),
-        changed=reconcile_findings.changed_bodies(view.engine, row.source.id),
-        undocumented=reconcile_findings.undocumented_values(view.engine, row.source.id),
+        marked=reconcile_findings.marked_events(view.reader, row.source.id),
+        changed=reconcile_findings.changed_bodies(view.reader, row.source.id),
+        undocumented=reconcile_findings.undocumented_values(view.reader, row.source.id),
         limit=reconcile_findings.LIMIT,
     )
 

@@ -34,18 +34,18 @@ def system(view: View) -> Response:
     """The installation, and the last checks of each source."""
     return view.render(
         "system.html",
-        sources=source_status.sources(view.engine),
+        sources=source_status.sources(view.reader),
         checks=view.console.checks.all(),
-        verified=audit_log.newest_of_sources(view.engine, "verify"),
+        verified=audit_log.newest_of_sources(view.reader, "verify"),
         kinds=KINDS,
         up=system_state.up_state(),
         prefect=system_state.prefect_state(configured=view.console.settings.can_act),
-        database=database_size(view.engine),
-        index=run_indexer.status(view.engine),
+        database=database_size(view.reader),
+        index=run_indexer.status(view.reader),
         versions=system_state.versions(),
         logs=system_state.log_files(),
         disks=system_state.disks(),
-        records=audit_log.newest(view.engine, CHANGES),
+        records=audit_log.newest(view.reader, CHANGES),
     )
 
 
@@ -57,7 +57,7 @@ def act(view: View) -> Response:
         "verify": partial(_verify, view, sources),
     }
     word = view.form.get("action", "")
-    if word not in works:
+    if word not in works or not view.can_act:
         return view.render("error.html", NOT_FOUND, title="Unknown action", message="There is no such action.", hint="")
     what = sources[0].name if len(sources) == 1 else f"{len(sources):,} sources"
     job = view.console.jobs.start(f"{word.capitalize()} {what}", view.actor, works[word])
@@ -74,7 +74,7 @@ def _verify(view: View, sources: list[SourceStatus], job: Job) -> str:
 
 def _chosen(view: View) -> list[SourceStatus]:
     wanted = view.form.get("source", "")
-    found = [one for one in source_status.sources(view.engine) if wanted in {"", one.id}]
+    found = [one for one in source_status.sources(view.reader) if wanted in {"", one.id}]
     if not found:
         raise ThirdPartyConfigError("There is no such source. Nothing was checked.", code="unknown-source")
     return found

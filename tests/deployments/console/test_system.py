@@ -47,6 +47,7 @@ class FakeServer:
 def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
     fake = FakeServer()
     monkeypatch.setattr(deferred, "server_state", fake, raising=False)
+    monkeypatch.setenv("PREFECT_API_URL", fake.state.url)
     return fake
 
 
@@ -74,6 +75,13 @@ def test_the_page_shows_versions_sizes_and_workers(store: Engine, viewer: Consol
 def test_a_server_that_does_not_answer_is_named(server: FakeServer, viewer: ConsoleClient, store: Engine) -> None:
     server.error = FirstPartyGenericError("The Prefect API does not answer.")
     assert "no answer The Prefect API does not answer." in shown_text(viewer.page("/system"))
+
+
+def test_without_a_prefect_api_no_server_is_started(
+    viewer: ConsoleClient, store: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PREFECT_API_URL")
+    assert "No Prefect API is configured here" in shown_text(viewer.page("/system"))
 
 
 def test_no_worker_is_a_problem(server: FakeServer, viewer: ConsoleClient, store: Engine) -> None:
@@ -139,13 +147,15 @@ def test_recent_changes_are_shown_with_who_made_them(store: Engine, viewer: Cons
     assert "<script>x" not in page
 
 
-def test_findings_are_those_of_the_command(store: Engine) -> None:
+def test_findings_are_those_of_the_command(store: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_API_URL")
     sources.save(store, replace(SOURCE, base_url="http://127.0.0.1:9"))
     found = {one.step: one.result for one in check_results.read_findings("1Pass")}
     assert found["store"] == "ok"
     assert "Prefect server" in found
 
 
-def test_a_check_of_an_unknown_source_says_why(store: Engine) -> None:
+def test_a_check_of_an_unknown_source_says_why(store: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_API_URL")
     with pytest.raises(FirstPartyGenericError, match="no source named '--other'"):
         check_results.read_findings("--other")
