@@ -3,7 +3,7 @@
 Names are personal data. They have a table of their own, are optional, can be removed, and go to a SIEM only if its
 block has `with_names`. The audit log records how many were changed, never which.
 
-The names of users come from events themselves (see `search`); of the two, the newer one counts.
+The names of users come from events themselves (see `search`). Where a user has both, that of the newest event counts.
 """
 
 from __future__ import annotations

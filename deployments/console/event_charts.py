@@ -37,9 +37,9 @@ class HistogramBar(NamedTuple):
 
 
 def bucket_ns(since_ns: int, until_ns: int) -> int:
-    """The shortest of `STEPS_NS` that needs at most BUCKETS buckets; longer than all of them for thousands of years."""
+    """The shortest of `STEPS_NS` that needs at most BUCKETS buckets. The longest is enough for all times there are."""
     span_ns = until_ns - since_ns
-    return next((step for step in STEPS_NS if span_ns <= step * BUCKETS), STEPS_NS[-1] * 4)
+    return next(step for step in STEPS_NS if span_ns <= step * BUCKETS)
 
 
 def fitted_span(span: tuple[int, int], ends: tuple[int, int] | None) -> tuple[int, int] | None:

@@ -130,15 +130,24 @@ class _Pipe:
         self._parts: queue.Queue[bytes | None] = queue.Queue(QUEUE_MAX)
         self._is_abandoned = threading.Event()
         self._error: BaseException | None = None
+        self._cause: SourceError | None = None
         self._size = 0
 
     def fill(self, pages: Iterator[list[SourcedEvent]]) -> None:
         try:
-            write_parquet_rows((event for events in pages for event in events), cast("IO[bytes]", self))
+            write_parquet_rows(self._flat(pages), cast("IO[bytes]", self))
         except BaseException as error:  # noqa: BLE001 - raised where the parts are read
-            self._error = error
+            self._error = self._cause or error
         finally:
             self._put(None)
+
+    def _flat(self, pages: Iterator[list[SourcedEvent]]) -> Iterator[SourcedEvent]:
+        try:
+            for events in pages:
+                yield from events
+        except SourceError as error:
+            self._cause = error  # the writer raises another error in its place
+            raise
 
     def parts(self) -> Iterator[bytes]:
         while (part := self._parts.get()) is not None:

@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -29,7 +31,7 @@ OTHER_NAMES = {
     "the netherlands": "NL",
 }
 """Names that events may have and the drawing does not."""
-_ELEMENT = re.compile(r'id="([A-Z]{2})" data-name="([^"]+)"')
+_ELEMENT = re.compile(r'<(path|circle) id="([A-Z]{2})" data-name="([^"]+)" ([^>]*)/>')
 
 
 def by_country(countries: Iterable[Country]) -> dict[str, list[Country]]:
@@ -59,7 +61,14 @@ def country_name(country: str) -> str:
 @functools.cache
 def country_names() -> dict[str, str]:
     """The names of the map's countries by their codes (ISO 3166-1 alpha-2)."""
-    return {code: html.unescape(name) for code, name in _ELEMENT.findall(FILE.read_text())}
+    return {code: html.unescape(name) for _, code, name, _ in _ELEMENT.findall(FILE.read_text())}
+
+
+@functools.cache
+def shapes() -> dict[str, Markup]:
+    """The SVG elements of the map's countries by their codes. Our own file has them, so they are markup."""
+    found = _ELEMENT.findall(FILE.read_text())
+    return {code: Markup(f"<{kind} {form}/>") for kind, code, _, form in found}  # noqa: S704 - as above
 
 
 @functools.cache

@@ -119,9 +119,9 @@ def main(small: str, middle: str) -> None:
     height = round(project(0, -58)[1])
     elements = "\n".join(element for _, element in sorted(countries.items()))
     box = f'viewBox="0 0 {WIDTH} {height}"'
-    sys.stdout.write(
-        f'<svg xmlns="http://www.w3.org/2000/svg" {box}>\n<!-- {ABOUT} -->\n<g id="world">\n{elements}\n</g>\n</svg>\n'
-    )
+    group = '<g fill="#8a94a0" fill-opacity=".28">'  # seen on a light page and on a dark one
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {box}>\n<!-- {ABOUT} -->\n{group}'
+    sys.stdout.write(f"{head}\n{elements}\n</g>\n</svg>\n")
 
 
 if __name__ == "__main__":

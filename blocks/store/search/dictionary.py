@@ -79,23 +79,32 @@ def _subtract(connection: Connection, stream_ids: Sequence[int]) -> None:
 
 
 def _remove_unused(connection: Connection, kind: Kind, ids: Sequence[int]) -> None:
+    """Remove those that no event has. The day of the others becomes that of their newest event."""
     for start in range(0, len(ids), _CHUNK):
         query = text(_NOT_ON_ITS_DAY[kind].format(ids=_list(ids[start : start + _CHUNK])))
         gone = connection.execute(query).all()
-        unused = [id_ for id_, day in gone if not _moved_back(connection, kind, id_, day)]
-        connection.execute(text(f"DELETE FROM index_values WHERE id IN ({_list(unused)})"))  # noqa: S608
+        if not gone:
+            continue
+        earlier = _earlier_days(connection, kind, [row.id for row in gone], max(row.day for row in gone))
+        if earlier:
+            moved = [{"id": id_, "day": day} for id_, day in earlier.items()]
+            connection.execute(text("UPDATE index_values SET day = :day WHERE id = :id"), moved)
+        unused = _list(row.id for row in gone if row.id not in earlier)
+        connection.execute(text(f"DELETE FROM index_values WHERE id IN ({unused})"))  # noqa: S608 - numbers
         if kind == Kind.ENTITY:
-            connection.execute(text(f"DELETE FROM user_names WHERE user_id IN ({_list(unused)})"))  # noqa: S608
+            connection.execute(text(f"DELETE FROM user_names WHERE user_id IN ({unused})"))  # noqa: S608
 
 
-def _moved_back(connection: Connection, kind: Kind, value_id: int, day: int) -> bool:
-    """Set the value's day to the newest before that one on which an event has it; False if there is none."""
-    for earlier in days.between(connection, -(2**63), day * days.DAY_NS):
-        if connection.execute(text(_ON_DAY[kind]), {"id": value_id, "day": earlier}).first() is not None:
-            move = text("UPDATE index_values SET day = :day WHERE id = :id")
-            connection.execute(move, {"id": value_id, "day": earlier})
-            return True
-    return False
+def _earlier_days(connection: Connection, kind: Kind, ids: Sequence[int], day: int) -> dict[int, int]:
+    """The newest day before their own on which an event has these values; values without one are left out.
+
+    One query for all: a source's purge meets a hundred thousand values, each of them with every day of the store.
+    """
+    present = list(days.between(connection, -(2**63), day * days.DAY_NS))
+    if not present:
+        return {}
+    query = _EARLIER_DAY[kind].format(ids=_list(ids), days=",".join(f"({one})" for one in present))
+    return {id_: earlier for id_, earlier in connection.execute(text(query)) if earlier is not None}
 
 
 def _columns(kind: Kind) -> list[str]:
@@ -109,13 +118,17 @@ def _not_on_its_day(kind: Kind) -> str:
     return f"SELECT v.id, v.day FROM index_values v WHERE v.id IN ({{ids}}) AND {conditions}"  # noqa: S608
 
 
-def _on_day(kind: Kind) -> str:
-    parts = [f"SELECT 1 FROM event_index WHERE day = :day AND {column} = :id" for column in _columns(kind)]  # noqa: S608
-    return " UNION ALL ".join(parts) + " LIMIT 1"
+def _earlier_day(kind: Kind) -> str:
+    used = "(SELECT 1 FROM event_index e WHERE e.day = d.column1 AND e.{} = v.id LIMIT 1) IS NOT NULL"
+    conditions = " OR ".join(used.format(column) for column in _columns(kind))
+    return (
+        "SELECT v.id, (SELECT max(d.column1) FROM (VALUES {days}) AS d "  # noqa: S608 - constants
+        f"WHERE d.column1 < v.day AND ({conditions})) FROM index_values v WHERE v.id IN ({{ids}})"
+    )
 
 
 _NOT_ON_ITS_DAY = {kind: _not_on_its_day(kind) for kind in Kind}
-_ON_DAY = {kind: _on_day(kind) for kind in Kind}
+_EARLIER_DAY = {kind: _earlier_day(kind) for kind in Kind}
 
 
 def _list(ids: Iterable[int]) -> str:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import bindparam, func, or_, select
+from sqlalchemy import func, or_, select
 
 from blocks.store.search import dictionary
 from blocks.store.search.members import MEMBERS, Kind, normalized
@@ -96,6 +96,14 @@ def needles(searched: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((searched.casefold(), quoted.casefold())))
 
 
+def plain_part(forms: Sequence[str]) -> str:
+    """The longest part of a text that stands in each body with the text as it is, but for escapes and case."""
+    return max(_PLAIN.findall(forms[0]), key=len, default="")
+
+
+_PLAIN = re.compile(r"[ !#-\[\]-~]+")  # ASCII without the quote and the backslash, which JSON escapes
+
+
 def searchable(body: str) -> str:
     """A JSON body without regard to case, with letters in place of their escapes: Go writes `&` as one."""
     return (_ESCAPES.sub(_letters, body) if "\\u" in body else body).casefold()
@@ -118,11 +126,13 @@ def _condition(connection: Connection, member: str, values: Sequence[str]) -> Co
 
 
 def _user_ids(connection: Connection, values: Sequence[str]) -> list[int]:
+    """By id; values that are no id of an event are addresses or names, which costs a look at every user."""
+    ids = dictionary.find_ids(connection, Kind.ENTITY, values)
+    if len(ids) == len(values):
+        return ids
     lower = [value.lower() for value in values]
-    named = select(_names.c.user_id).where(
-        or_(func.lower(_names.c.email).in_(bindparam("emails", lower, expanding=True)), _names.c.name.in_(values))
-    )
-    return sorted({*dictionary.find_ids(connection, Kind.ENTITY, values), *connection.scalars(named)})
+    named = select(_names.c.user_id).where(or_(func.lower(_names.c.email).in_(lower), _names.c.name.in_(values)))
+    return sorted({*ids, *connection.scalars(named)})
 
 
 def _stream_ids(connection: Connection, query: SearchQuery) -> list[int]:

@@ -12,7 +12,7 @@ from blocks import clock
 from blocks.errors import FirstPartyGenericError
 from blocks.store.engine import is_sqlite, reading, store_errors, writing
 from blocks.store.search import backlog
-from blocks.store.search.indexer import index_batch
+from blocks.store.search.indexer import BATCH, index_batch
 
 if TYPE_CHECKING:
     import threading
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 IDLE_SECONDS = 5.0  # between two looks for new events
 POLITE_SECONDS = 0.15  # more than SQLite's longest sleep between two tries of another writer (0.1 s)
+POLITE_BATCH = 200  # events in a transaction while others write: on SQLite they wait for its end
 BUSY_SECONDS = 10.0  # the store counts as busy for so long after another process wrote to it
 QUIET_SECONDS = 0.01
 RETRY_SECONDS, RETRY_MAX_SECONDS = 5.0, 300.0
@@ -76,7 +77,7 @@ def run_indexer(engine: Engine, stop: threading.Event, wait: Callable[[float], o
 
 def _step(engine: Engine, pauses: _Pauses) -> float:
     started = time.monotonic()
-    events = index_batch(engine)
+    events = index_batch(engine, pauses.batch)
     return IDLE_SECONDS if events is None else pauses.after_batch(time.monotonic() - started)
 
 
@@ -97,20 +98,23 @@ _ERROR = text(
 
 
 class _Pauses:
-    """How long to pause. On SQLite, where there is one writer at a time, others get most of the time they need."""
+    """How long to pause, and how much to do at once: on SQLite, where one writes at a time, others come first."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._version = -1
         self._busy_until = 0.0
+        self.batch = BATCH
         self._retry = RETRY_SECONDS
 
     def after_batch(self, seconds: float) -> float:
         """A batch took so long. Others need at least as much time as it took, if there are any."""
         self._retry = RETRY_SECONDS
         if not is_sqlite(self._engine):
-            return seconds / 2
-        return max(seconds, POLITE_SECONDS) if self._is_busy() else QUIET_SECONDS
+            return seconds  # others wait for no lock, and get the processor at least half of the time
+        is_busy = self._is_busy()
+        self.batch = POLITE_BATCH if is_busy else BATCH
+        return max(seconds, POLITE_SECONDS) if is_busy else QUIET_SECONDS
 
     def after_error(self) -> float:
         """Twice as long after each error in a row."""

@@ -40,6 +40,12 @@ def test_the_drawing_is_small_and_has_paths_alone() -> None:
     data = world_map.FILE.read_bytes()
     assert len(data) < SIZE_MAX
     assert set(re.findall(rb"<(\w+)", data)) == {b"svg", b"g", b"path", b"circle"}
-    attributes = {b"xmlns", b"viewBox", b"id", b"data-name", b"d", b"cx", b"cy", b"r"}
+    attributes = {b"xmlns", b"viewBox", b"fill", b"fill-opacity", b"id", b"data-name", b"d", b"cx", b"cy", b"r"}
     assert set(re.findall(rb'([\w-]+)="', data)) == attributes
     assert len(world_map.country_names()) > 230
+
+
+def test_a_shape_is_that_of_the_drawing_without_its_name() -> None:
+    assert world_map.shapes().keys() == world_map.country_names().keys()
+    assert re.fullmatch(r'<path d="M[MLZ\d. ]+"/>', world_map.shapes()["NZ"])
+    assert re.fullmatch(r'<circle cx="[\d.]+" cy="[\d.]+" r="3"/>', world_map.shapes()["SG"])

@@ -24,7 +24,7 @@ from blocks.events_api.models import Api
 from blocks.store import sources
 from blocks.store.engine import open_reader
 from blocks.store.search import results
-from blocks.store.search.query import Position, SearchQuery
+from blocks.store.search.query import Position, SearchQuery, needles, plain_part
 from blocks.store.search.results import search
 
 if TYPE_CHECKING:
@@ -251,3 +251,11 @@ def test_a_member_that_is_not_indexed_is_an_error(engine: Engine) -> None:
 def test_an_empty_store_has_no_results(engine: Engine) -> None:
     page = search(engine, SearchQuery())
     assert (page.events, page.after, page.not_indexed) == ([], None, 0)
+
+
+@pytest.mark.parametrize(
+    ("searched", "plain"),
+    [("Zoë Müller", "ller"), ('say "hello" now', "hello"), ("田中", ""), ("a\\b", "a"), ("100%_", "100%_")],
+)
+def test_the_part_of_a_text_that_a_database_searches_for(searched: str, plain: str) -> None:
+    assert plain_part(needles(searched)) == plain

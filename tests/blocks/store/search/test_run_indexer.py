@@ -65,7 +65,7 @@ def test_an_error_is_remembered_until_it_is_over(engine: Engine, monkeypatch: py
     CollectedEvents(engine).audit("A")
     real, seen = module.index_batch, []
 
-    def fail(_: Engine) -> int:
+    def fail(*_: object) -> int:
         raise FirstPartyGenericError("The store did not answer: disk full.", hint="Free some space.", code="store")
 
     def look() -> None:

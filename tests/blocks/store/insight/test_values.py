@@ -1,0 +1,70 @@
+"""Texts of numbers, and names of ids, on both databases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.indexed_events import ANA, BO, CollectedEvents, index_all, indexed
+
+from blocks.config.name_file import NamedObject
+from blocks.store import names
+from blocks.store.insight import values
+from blocks.store.insight.texts import Texts, largest
+from blocks.store.insight.values import GONE, KnownName, known_names, read_numbers, read_values
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+
+@pytest.fixture
+def filled(engine: Engine) -> Engine:
+    collected = CollectedEvents(engine)
+    collected.item_usage("i1", action="reveal")
+    collected.audit("a1")
+    index_all(engine)
+    return engine
+
+
+def test_numbers_and_texts_lead_to_each_other(filled: Engine) -> None:
+    (number,) = read_numbers(filled, "reveal")
+    assert read_values(filled, [number, number, 999_999]) == {number: "reveal"}
+    assert read_numbers(filled, "moon") == set()
+    assert read_values(filled, []) == {}
+    assert len(indexed(filled)) == 2
+
+
+def test_texts_are_read_when_they_are_shown(filled: Engine) -> None:
+    (number,) = read_numbers(filled, "reveal")
+    texts = Texts(filled, [])
+    assert texts.of(number) == GONE
+    assert texts.of_each([number, 0, 999_999]) == ["reveal", "", GONE]
+    assert texts.of(number) == "reveal"
+    assert [(one.value, one.events) for one in texts.figures({number: 3, 0: 5})] == [("", 5), ("reveal", 3)]
+    assert texts.number("grant") == read_numbers(filled, "grant")
+
+
+def test_the_largest_come_first_and_equal_ones_by_their_number() -> None:
+    assert largest({3: 1, 1: 1, 2: 9}, 2) == [(2, 9), (1, 1)]
+    assert largest({3: 1, 1: 1}, None) == [(1, 1), (3, 1)]
+
+
+def test_names_of_users_come_from_events_and_others_are_imported(
+    filled: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(values, "_BATCH", 1)
+    names.save(
+        filled, [NamedObject("vault1", "vault", "Payroll"), NamedObject("ANA", "user", "Ana of old", None, "old@x")]
+    )
+    found = known_names(filled, ["ANA", "BO", "vault1", "nothing", "ANA"])
+    assert found == {
+        "ANA": KnownName(ANA["name"], ANA["email"]),
+        "BO": KnownName(BO["name"], BO["email"]),
+        "vault1": KnownName("Payroll"),
+    }
+
+
+def test_a_name_is_the_name_or_the_address() -> None:
+    assert KnownName("Ana", "ana@example.org").text == "Ana"
+    assert KnownName(None, "ana@example.org").text == "ana@example.org"
+    assert KnownName(None).text == ""
