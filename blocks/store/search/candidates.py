@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 PROBE = 5000  # events of a condition that are counted, to find the rarest
 _UNINDEXED = {"version_id", "os_id"}
+_NO_DAY = -(2**31)
+"""With one day alone, PostgreSQL drops it from the order, and may walk through the times of that day instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ def _parts(connection: Connection, candidates: Candidates, days: Sequence[int], 
 def _part(
     connection: Connection, candidates: Candidates, column: str | None, days: Sequence[int], number: int | None
 ) -> str:
+    if not is_sqlite(connection.engine):
+        days = (*days, _NO_DAY)
     index = f"event_index_by_{column.removesuffix('_id') if column else 'time'}"
     by_index = f" INDEXED BY {index}" if is_sqlite(connection.engine) else ""
     lead = f"day IN ({_list(days)}) AND {column} IN ({_list(_ids(candidates))}) AND " if column else ""

@@ -69,3 +69,13 @@ def test_the_newest_come_first_and_no_more_than_wanted(engine: Engine) -> None:
         sources.save(engine, replace(SOURCE, description=str(number)))
     shown = audit_log.newest(engine, 2)
     assert [record.details["changes"]["description"][1] for record in shown] == ["4", "3"]
+
+
+def test_the_newest_record_of_an_action_of_each_source(engine: Engine) -> None:
+    sources.save(engine, SOURCE)
+    for number, source_id in ((1, SOURCE.id), (2, "other"), (3, SOURCE.id)):
+        audit_log.append(engine, "verify", source_id, "a name", number=number)
+    audit_log.append(engine, "check", SOURCE.id, "a name", number=4)
+    found = audit_log.newest_of_sources(engine, "verify")
+    assert {source_id: one.details["number"] for source_id, one in found.items()} == {SOURCE.id: 3, "other": 2}
+    assert audit_log.newest_of_sources(engine, "prune") == {}
