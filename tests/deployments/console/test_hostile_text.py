@@ -47,12 +47,7 @@ def filled(store: Engine) -> Engine:
     words = {"description": HOSTILE.replace("\x00", ""), "category": MARKUP}
     events = CollectedEvents(store, replace(SOURCE, name=f"{MARKUP}{CONTROLS.replace(chr(0), '')}", **words))
     made = {"client": hostile(CLIENT), "location": {"country": HOSTILE, "city": HOSTILE}, HOSTILE: HOSTILE}
-    people = {
-        "user": hostile(ANA),
-        "target_user": hostile(ANA),
-        "actor_details": hostile(ANA),
-        "aux_details": hostile(BO),
-    }
+    people = dict.fromkeys(("user", "target_user", "actor_details"), hostile(ANA)) | {"aux_details": hostile(BO)}
     words_of = ("category", "type", "action", "object_type", "country")
     ids_of = ("vault_uuid", "item_uuid", "object_uuid", "aux_uuid", "actor_uuid", "aux_info")
     made |= people | dict.fromkeys((*words_of, *ids_of), HOSTILE)
@@ -88,7 +83,7 @@ class Structure(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
         own = (given.get("src") or "").startswith("/console/static/")
-        if (tag == "script" and not own) or tag in {"img", "iframe", "object", "embed", "b", "style"}:
+        if (tag in {"script", "img"} and not own) or tag in {"iframe", "object", "embed", "b", "style"}:
             self.dangers.append(f"<{tag} {given}>")
         for name, value in attrs:
             if name.startswith("on") or name == "style" or "javascript:" in (value or "").lower():
