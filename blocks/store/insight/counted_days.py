@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, Integer, LargeBinary, bindparam, column, dele
 from blocks import clock
 from blocks.store.engine import dialect_module, reading, store_errors, writing
 from blocks.store.insight import day_counts
-from blocks.store.insight.day_counts import DAY_NS, StreamDay
+from blocks.store.insight.day_counts import DAY_NS, STREAMS_MAX, StreamDay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from blocks.store.insight.day_counts import DayCounts, PastCounts
 
-STREAMS_MAX = 500  # in one statement
 KEPT_DAYS = 400
 """Days that the counter counts. Older ones are counted when a page shows them."""
 
@@ -119,9 +118,10 @@ def read_span(
         wanted = _events(connection, [*apis], first, after)
         parts = {key for key in wanted if not _is_whole(key.day, since_ns, until_ns)}
         days: dict[str, list[DayCounts]] = {}
-        for key in sorted(parts):
-            counts = day_counts.count_day(connection, apis[key.stream_id], key, since_ns, until_ns)
-            days.setdefault(apis[key.stream_id], []).append(counts)
+        for (api, day), stream_ids in _grouped(parts, apis).items():
+            for some in _batches(stream_ids):
+                counts = day_counts.count_day(connection, api, day, some, (since_ns, until_ns))
+                days.setdefault(api, []).append(counts)
         whole = {key: events for key, events in wanted.items() if key not in parts}
         counted = _read_whole(connection, apis, whole, seconds, cache or CountsCache(0))
     for api, sums in counted.by_api.items():
@@ -149,7 +149,7 @@ def _read_whole(
     for day in sorted(wanted, key=lambda one: (-one.day, one.stream_id)):
         counts = stored.get(day)
         if (counts is None or counts.events != wanted[day]) and time.monotonic() < ends_at:
-            counts = day_counts.count_day(connection, apis[day.stream_id], day)
+            counts = day_counts.count_day(connection, apis[day.stream_id], day.day, [day.stream_id])
         if counts is not None:
             days.setdefault(apis[day.stream_id], []).append(counts)
         missing += max(wanted[day] - (counts.events if counts else 0), 0)
@@ -198,7 +198,7 @@ def count_stale_days(engine: Engine, limit: int) -> int:
         empty = [StreamDay(row.stream_id, row.day) for row in connection.execute(_EMPTY, {"limit": limit})]
     for row in stale:
         with store_errors(), reading(engine).connect() as connection:
-            counts = day_counts.count_day(connection, row.api, StreamDay(row.stream_id, row.day))
+            counts = day_counts.count_day(connection, row.api, row.day, [row.stream_id])
         _store(engine, StreamDay(row.stream_id, row.day), row.indexed_id, counts)
     if empty:
         _remove(engine, empty)
@@ -217,6 +217,14 @@ def _remove(engine: Engine, keys: Iterable[StreamDay]) -> None:
     with writing(engine) as connection:
         for key in keys:
             connection.execute(delete(_days).where(_days.c.stream_id == key.stream_id, _days.c.day == key.day))
+
+
+def _grouped(parts: Iterable[StreamDay], apis: Mapping[int, str]) -> dict[tuple[str, int], list[int]]:
+    """The streams by API and day."""
+    found: dict[tuple[str, int], list[int]] = {}
+    for key in sorted(parts):
+        found.setdefault((apis[key.stream_id], key.day), []).append(key.stream_id)
+    return found
 
 
 def _is_whole(day: int, since_ns: int, until_ns: int) -> bool:

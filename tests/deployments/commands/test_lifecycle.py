@@ -104,7 +104,9 @@ def rows(query: str) -> list[tuple[Any, ...]]:
 
 
 def actions() -> list[str]:
-    return [action for (action,) in rows("SELECT action FROM audit_log ORDER BY id")]
+    """The audit log without what `apply` records of a new or changed configuration."""
+    query = "SELECT action FROM audit_log WHERE action NOT IN ('create', 'configure') ORDER BY id"
+    return [action for (action,) in rows(query)]
 
 
 def only_id() -> str:

@@ -130,11 +130,13 @@ def test_events_before_1970_have_their_day(collected: CollectedEvents, engine: E
 
 
 def test_many_streams_take_several_statements(collected: CollectedEvents, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counted_days, "STREAMS_MAX", 2)
+    monkeypatch.setattr(counted_days, "STREAMS_MAX", 1)
     for api, add in ((Api.SIGN_IN, collected.sign_in), (Api.AUDIT, collected.audit)):
         add(f"{api}", YESTERDAY_NS)
+    collected.sign_in("today", NOON_NS - 1)
     index_all(collected.engine)
-    assert counted_events(collected, YESTERDAY_NS, NOON_NS) == (2, 0)
+    assert counted_events(collected, YESTERDAY_NS, NOON_NS) == (3, 0)
+    assert counted_events(collected, (TODAY - 1) * DAY_NS, NOON_NS) == (3, 0)
 
 
 def test_the_counter_counts_until_it_is_stopped_and_survives_errors(
