@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import unicodedata
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -32,6 +33,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_without_controls,
     )
     environment.filters.update(
         time=time_element,
@@ -41,6 +43,7 @@ def _environment() -> Environment:
         segment=lambda text: quote(str(text), safe=""),
         query=query_string,
         visible=visible,
+        exact=exact,
         days_left=days_left,
         iso=format_rfc3339,
         bytes=format_bytes,
@@ -81,9 +84,34 @@ def query_string(parameters: dict[str, Any]) -> str:
 
 
 def visible(text: object) -> Markup:
-    """Text of others with every character that cannot be seen, or that turns the line around, shown as its code."""
-    shown = "".join(one if one.isprintable() or one == "\n" else "\N{REPLACEMENT CHARACTER}" for one in str(text))
-    return escape(shown)
+    """Text of others, escaped, with a sign for each character that cannot be seen or that turns the line around."""
+    return escape(_printable(str(text)))
+
+
+def exact(text: object) -> Markup:
+    """Text for a hidden input, which sends it back as it is: characters that cannot be seen stand as references.
+
+    HTML has no references for control characters, so these are lost.
+    """
+    return Markup("").join(map(_reference, str(text)))
+
+
+def _reference(character: str) -> Markup:
+    if character.isprintable():
+        return escape(character)
+    is_control = unicodedata.category(character) in {"Cc", "Cs"} and character not in "\n\t"
+    if is_control:
+        return Markup("\N{REPLACEMENT CHARACTER}")
+    return Markup("&#{};").format(ord(character))
+
+
+def _without_controls(value: object) -> object:
+    """What every expression of a template passes: `visible`, also where a template forgets it."""
+    return _printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _printable(text: str) -> str:
+    return "".join(one if one.isprintable() or one == "\n" else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 def days_left(ns: int) -> Markup:

@@ -12,7 +12,7 @@ import anyio.to_thread
 from anyio import CapacityLimiter
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
-from blocks.errors import SourceError
+from blocks.errors import FirstPartyGenericError, SourceError
 from deployments.console import templates
 from deployments.console.sessions import Role
 
@@ -134,7 +134,7 @@ def _respond(function: Callable[[View], Response], view: View) -> Response:
     try:
         return function(view)
     except SourceError as error:
-        status = BAD_REQUEST if view.request.method == "POST" else UNAVAILABLE
+        status = UNAVAILABLE if isinstance(error, FirstPartyGenericError) else BAD_REQUEST
         return view.render("error.html", status, message=error.message, hint=error.hint, title="Problem")
     except Exception:
         logging.getLogger(__name__).exception("The page %s failed.", view.request.url.path)

@@ -11,6 +11,7 @@ from blocks.store import source_status
 from blocks.store.forwarding import forward_status
 from deployments import deferred
 from deployments.commands.support.options import Json, OfSource, Siem, Yes
+from deployments.commands.support.usage import usage_error
 from deployments.terminal_output import (
     confirm,
     format_rfc3339,
@@ -27,12 +28,18 @@ def command(
     name: Siem,
     source: OfSource = None,
     discard: Annotated[bool, typer.Option("--discard", help="Discard them: they are never sent again.")] = False,
+    reason: Annotated[
+        str | None,
+        typer.Option("--reason", metavar="TEXT", help="With --discard: why; it is recorded in the audit log."),
+    ] = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Print the events that a SIEM rejected, or discard them."""
+    if reason is not None and not discard:
+        raise usage_error("siem rejected", "--reason needs --discard.")
     if discard:
-        _discard(name, source, yes=yes, as_json=as_json)
+        _discard(name, source, reason, yes=yes, as_json=as_json)
     else:
         _show(name, source, as_json=as_json)
 
@@ -66,14 +73,14 @@ def _as_json(name: str, one: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _discard(name: str, source: str | None, *, yes: bool, as_json: bool) -> None:
+def _discard(name: str, source: str | None, reason: str | None, *, yes: bool, as_json: bool) -> None:
     if not yes:
         confirm(
             f"Discard the events that {printable(name)} rejected? They are never sent again", "Nothing was discarded."
         )
     with source_status.opened_store() as engine:
         pairs = deferred.forward_pairs.require(engine, name, source)
-        gone = [(pair, deferred.rejected_events.discard(engine, pair)) for pair in pairs]
+        gone = [(pair, deferred.rejected_events.discard(engine, pair, reason=reason)) for pair in pairs]
     if as_json:
         print_json(
             [

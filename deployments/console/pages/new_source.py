@@ -68,7 +68,7 @@ def check(view: View) -> Response:
     return view.redirect("/sources/new", check=job.id)
 
 
-def add(view: View) -> Response:
+def add_checked(view: View) -> Response:
     """Add the sources that were checked."""
     if not view.can_act:
         return _unknown(view)
@@ -181,5 +181,5 @@ def _unknown(view: View) -> Response:
 ROUTES = [
     Route("/sources/new", action(form)),
     Route("/sources/new", action(check), methods=["POST"]),
-    Route("/sources/new/add", action(add), methods=["POST"]),
+    Route("/sources/new/add", action(add_checked), methods=["POST"]),
 ]

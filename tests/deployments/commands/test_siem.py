@@ -17,7 +17,7 @@ from support.command_calls import CommandCalls, source_config, write_document
 from support.terminal import CTRL_C, in_terminal
 
 from blocks.prefect_names import block_name
-from blocks.store import source_status
+from blocks.store import audit_log, source_status
 from blocks.store.forwarding import forward_pairs, positions
 from deployments import cli
 
@@ -385,7 +385,11 @@ def test_rejected_events_can_be_discarded(call: CommandCalls, source: str, splun
     first = call.json("siem", "test", siem, "--sample", "1")["events"][0]["uuid"]
     splunk.vendor.bad.add(first)  # type: ignore[attr-defined]
     call("siem", "run", siem)
-    assert call("siem", "rejected", siem, "--discard", "--yes") == f"{source} to {siem}: 1 discarded.\n"
+    assert "--reason needs --discard" in call("siem", "rejected", siem, "--reason", "x", code=cli.WRONG_USE)
+    discarding = ("siem", "rejected", siem, "--discard", "--yes", "--reason", "a test account")
+    assert call(*discarding) == f"{source} to {siem}: 1 discarded.\n"
+    with source_status.opened_store() as engine:
+        assert audit_log.newest(engine, 1)[0].details["reason"] == "a test account"
     assert call.json("siem", "rejected", siem) == []
 
 

@@ -45,7 +45,7 @@ class Client:
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
-    monkeypatch.setattr(server_state, "get_client", lambda sync_client: nullcontext(client))
+    monkeypatch.setattr(server_state, "get_client", lambda **_: nullcontext(client))
 
 
 def test_workers_that_are_online_stand_first(monkeypatch: pytest.MonkeyPatch) -> None:
