@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from blocks.store import source_status
+from blocks.store import lifecycle
 from blocks.store.backfill import jobs, pace
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ class JobRow:
 
 def job_rows(engine: Engine) -> list[JobRow]:
     """The jobs of all sources: those that are not finished first, then the newest."""
-    names = {source.id: source.name for source in source_status.sources(engine)}
-    return [_row(engine, job, names[job.source_id]) for job in jobs.newest(engine, JOBS) if job.source_id in names]
+    known = lifecycle.all_by_id(engine)
+    return [_row(engine, job, known[job.source_id].name) for job in jobs.newest(engine, JOBS) if job.source_id in known]
 
 
 def _row(engine: Engine, job: JobView, source: str) -> JobRow:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from blocks.errors import ThirdPartyConfigError
 from blocks.store.forwarding import forward_status
 
 if TYPE_CHECKING:
@@ -66,9 +67,12 @@ class PairRow:
         return next((one.error_message for one in failing if one.error_message), "")
 
 
-def pair_rows(engine: Engine, rates: SendRates) -> list[PairRow]:
-    """All pairs, what needs attention first."""
-    rows = [_row(pair, rates) for pair in forward_status.pairs(engine)]
+def pair_rows(engine: Engine, rates: SendRates, siem: str | None = None) -> list[PairRow]:
+    """All pairs, or those of the named SIEM, what needs attention first. None if there is no such SIEM."""
+    try:
+        rows = [_row(pair, rates) for pair in forward_status.pairs(engine, siem)]
+    except ThirdPartyConfigError:
+        return []
     return sorted(rows, key=lambda row: (ORDER.index(row.state), row.pair.siem, row.pair.source))
 
 

@@ -76,8 +76,9 @@ def run_indexer(engine: Engine, stop: threading.Event, wait: Callable[[float], o
 
 
 def _step(engine: Engine, pauses: _Pauses) -> float:
+    size = pauses.next_batch()
     started = time.monotonic()
-    events = index_batch(engine, pauses.batch)
+    events = index_batch(engine, size)
     return IDLE_SECONDS if events is None else pauses.after_batch(time.monotonic() - started)
 
 
@@ -103,18 +104,21 @@ class _Pauses:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._version = -1
-        self._busy_until = 0.0
-        self.batch = BATCH
+        self._busy_until = time.monotonic() + BUSY_SECONDS
+        self._is_polite = False
         self._retry = RETRY_SECONDS
+
+    def next_batch(self) -> int:
+        """How many events to index now."""
+        self._is_polite = is_sqlite(self._engine) and self._is_busy()
+        return POLITE_BATCH if self._is_polite else BATCH
 
     def after_batch(self, seconds: float) -> float:
         """A batch took so long. Others need at least as much time as it took, if there are any."""
         self._retry = RETRY_SECONDS
         if not is_sqlite(self._engine):
             return seconds  # others wait for no lock, and get the processor at least half of the time
-        is_busy = self._is_busy()
-        self.batch = POLITE_BATCH if is_busy else BATCH
-        return max(seconds, POLITE_SECONDS) if is_busy else QUIET_SECONDS
+        return max(seconds, POLITE_SECONDS) if self._is_polite else QUIET_SECONDS
 
     def after_error(self) -> float:
         """Twice as long after each error in a row."""
@@ -122,7 +126,7 @@ class _Pauses:
         return pause
 
     def _is_busy(self) -> bool:
-        """Whether another connection has committed lately."""
+        """Whether another connection has committed lately. At the start it is not known, so it counts as busy."""
         with store_errors(), reading(self._engine).connect() as connection:
             version = int(connection.exec_driver_sql("PRAGMA data_version").scalar_one())
         if self._version not in {-1, version}:

@@ -10,7 +10,7 @@ from blocks import clock
 from blocks.durations import parse_last
 from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.models import Api
-from blocks.store import audit_log, source_status
+from blocks.store import audit_log, lifecycle, source_status
 from blocks.store.backfill import jobs
 from deployments import deferred
 from deployments.backfill_plan import BackfillPlan, group_windows, make_plan
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from starlette.responses import Response
 
-    from blocks.store.source_status import SourceStatus
+    from blocks.store.lifecycle import SourceIdentity
     from deployments.console.jobs import Job
     from deployments.console.view import View
 
@@ -47,12 +47,11 @@ class PlanForm(NamedTuple):
 
 def backfill(view: View) -> Response:
     """All jobs, and the plan of the form `?source=ID&start=&end=&window=`."""
-    sources = source_status.sources(view.reader)
-    form = _planned(view, sources)
+    form = _planned(view)
     lines = group_windows(form.plan.windows) if form.plan else []
     return view.render(
         "backfill.html",
-        sources=sources,
+        sources=sorted(_known(view.reader), key=lambda one: one.name),
         form=form,
         apis=tuple(Api),
         lines=lines[:LINES],
@@ -61,7 +60,11 @@ def backfill(view: View) -> Response:
     )
 
 
-def _planned(view: View, sources: list[SourceStatus]) -> PlanForm:
+def _known(engine: Engine) -> list[SourceIdentity]:
+    return [one for one in lifecycle.all_by_id(engine).values() if one.deleted_ns is None]
+
+
+def _planned(view: View) -> PlanForm:
     chosen = tuple(str(api) for api in Api if view.query(f"api-{api}"))
     form = PlanForm(
         view.query("source"), view.query("start"), view.query("end"), chosen, view.query("window").strip() or "1d"
@@ -69,19 +72,19 @@ def _planned(view: View, sources: list[SourceStatus]) -> PlanForm:
     if not form.start.strip():
         return form
     try:
-        return form._replace(plan=_plan(view.reader, sources, form))
+        return form._replace(plan=_plan(view.reader, form))
     except ThirdPartyConfigError as error:
         return form._replace(problem=str(error))
 
 
-def _plan(engine: Engine, sources: list[SourceStatus], form: PlanForm) -> BackfillPlan:
-    source = _source(sources, form.source)
+def _plan(engine: Engine, form: PlanForm) -> BackfillPlan:
+    source = source_status.sources(engine, _source(engine, form.source).name)[0]
     return make_plan(engine, source, form.start, form.end.strip() or None, apis=form.apis, window=form.window)
 
 
-def _source(sources: list[SourceStatus], source_id: str) -> SourceStatus:
-    found = next((one for one in sources if one.id == source_id), None)
-    if found is None:
+def _source(engine: Engine, source_id: str) -> SourceIdentity:
+    found = lifecycle.find_by_id(engine, source_id)
+    if found is None or found.deleted_ns is not None:
         raise ThirdPartyConfigError("There is no such source. Nothing was started.", code="unknown-source")
     return found
 
@@ -89,13 +92,13 @@ def _source(sources: list[SourceStatus], source_id: str) -> SourceStatus:
 def start(view: View) -> Response:
     """Create the backfill in the store, and start runs that read it."""
     form, engine = view.form, view.engine
-    source = _source(source_status.sources(engine), form.get("source", ""))
+    source = _source(engine, form.get("source", ""))
     chosen = tuple(str(api) for api in Api if form.get(f"api-{api}"))
     wanted = PlanForm(source.id, form.get("start", ""), form.get("end", ""), chosen, form.get("window", "1d"))
     readers, parallel = _number(form, "readers", 1, READERS_MAX, 4), _number(form, "parallel_runs", 0, RUNS_MAX, 0)
 
     def work(_: Job) -> str:
-        plan = _plan(engine, [source], wanted)
+        plan = _plan(engine, wanted)
         created = jobs.start(engine, plan.wanted, plan.width_ns)
         return _run(source.name, created.id, readers, parallel)
 
@@ -105,7 +108,7 @@ def start(view: View) -> Response:
 def reconcile(view: View) -> Response:
     """Compare the recent past with the store, on a worker."""
     engine, last = view.engine, view.form.get("last", "").strip() or "48h"
-    source = _source(source_status.sources(engine), view.form.get("source", ""))
+    source = _source(engine, view.form.get("source", ""))
     parse_last(last, clock.now_ns())
 
     def work(_: Job) -> str:
@@ -123,7 +126,7 @@ def act(view: View) -> Response:
         found = jobs.find(engine, view.path("id"))
     except ThirdPartyConfigError:
         return _unknown(view)
-    source = _source(source_status.sources(engine), found.source_id)
+    source = _source(engine, found.source_id)
     if word not in {"pause", "resume"} or found.kind != jobs.BACKFILL:
         return _unknown(view)
 

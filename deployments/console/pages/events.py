@@ -14,21 +14,19 @@ from blocks import clock
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import audit_log, lifecycle
 from blocks.store.search import counts, run_indexer
-from blocks.store.search.members import MEMBERS
-from blocks.store.search.query import PERSON
 from blocks.store.search.results import search
 from deployments.console import event_charts
 from deployments.console.event_address import DEFAULT, LABELS, PRESETS, EventAddress, position_text
 from deployments.console.event_details import event_details, raw_body
 from deployments.console.event_export import MEDIA, export
 from deployments.console.event_rows import event_rows, known_names, words_of
+from deployments.console.event_suggestions import id_of, suggest
 from deployments.console.templates import query_string
 from deployments.console.view import console_limiter, page
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from blocks.store.search.counts import ValueCount
     from deployments.console.event_details import EventDetails
     from deployments.console.view import View
 
@@ -36,14 +34,13 @@ NOT_FOUND = 404
 LIMIT = 50
 _EXPORT_ID = re.compile(r"[\w-]{1,40}")
 _EVENT_ID = re.compile(r"\d{1,18}")
-_SUGGESTED = (PERSON, *MEMBERS)
 
 
 def events(view: View) -> Response:
     """The newest events that match, a page of them; `?event=` opens one beside the list."""
     address = EventAddress.of(view)
     if (name := view.query("add")) in LABELS and (value := view.query("value").strip()):
-        return view.redirect(f"/events{query_string(address.adding(name, value))}")
+        return view.redirect(f"/events{query_string(address.adding(name, id_of(view.reader, name, value)))}")
     problem, found = "", None
     try:
         found = search(view.reader, address.query(), address.position, LIMIT)
@@ -119,12 +116,11 @@ def summary(view: View) -> Response:
 
 
 def suggestions(view: View) -> Response:
-    """Values of the parameter `?member=` that begin with `?q=`, for a form."""
-    member, prefix = view.query("member"), view.query("q").strip()[:200]
-    if member not in _SUGGESTED or not prefix:
+    """Values of the parameter `?member=` that begin with `?q=`, or whose name has it, for a form."""
+    member, typed = view.query("member"), view.query("q").strip()[:200]
+    if member not in LABELS or not typed:
         return JSONResponse([])
-    found: list[ValueCount] = counts.suggest(view.reader, "user" if member == PERSON else member, prefix)
-    return JSONResponse([{"value": one.value, "name": one.name or ""} for one in found])
+    return JSONResponse([{"value": one.value, "name": one.name} for one in suggest(view.reader, member, typed)])
 
 
 def download(view: View) -> Response:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import Route
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.store import quarantine
-from deployments.console.source_rows import find_row
+from blocks.store import lifecycle, quarantine
 from deployments.console.view import action, page
 
 if TYPE_CHECKING:
@@ -27,15 +26,15 @@ _CHOSEN = re.compile(r"item (\d{1,18})")
 
 def items(view: View) -> Response:
     """The items, a page at a time: `?after=ID`."""
-    row = find_row(view.reader, view.path("id"))
-    if row is None:
+    source = lifecycle.find_by_id(view.reader, view.path("id"))
+    if source is None:
         return _unknown(view)
-    found = quarantine.list_page(view.reader, row.source.id, view.query_number("after"))
+    found = quarantine.list_page(view.reader, source.id, view.query_number("after"))
     return view.render(
         "quarantine.html",
-        row=row,
+        source=source,
         items=[(one, shown_bytes(one.body)) for one in found],
-        total=quarantine.count(view.reader, row.source.id),
+        total=quarantine.count(view.reader, source.id),
         next=found[-1].id if len(found) == quarantine.PAGE else None,
     )
 
@@ -48,11 +47,11 @@ def shown_bytes(body: bytes) -> str:
 
 def act(view: View) -> Response:
     """Try items again, or discard them: the form's `action` is `retry` or `discard`."""
-    row = find_row(view.reader, view.path("id"))
+    source = lifecycle.find_by_id(view.reader, view.path("id"))
     word = view.form.get("action", "")
-    if row is None or not view.can_act or word not in {"retry", "discard"}:
+    if source is None or not view.can_act or word not in {"retry", "discard"}:
         return _unknown(view)
-    engine, source, form = view.engine, row.source, view.form
+    engine, form = view.engine, view.form
     only = None if form.get("all") == "on" else [int(one[1]) for one in map(_CHOSEN.fullmatch, form) if one]
     if only == []:
         raise ThirdPartyConfigError("No item is chosen. Nothing was changed.", code="usage")

@@ -51,7 +51,7 @@ class ReplayPlan(NamedTuple):
 def siem(view: View) -> Response:
     """One SIEM. `?test=` shows a test's job, `?from=` plans a replay."""
     name = view.path("name")
-    rows = [row for row in pair_rows(view.reader, view.console.rates) if row.pair.siem == name]
+    rows = pair_rows(view.reader, view.console.rates, name)
     if not rows:
         return _unknown(view)
     return view.render(

@@ -9,9 +9,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from blocks.config.source_file import to_json
-from blocks.store import audit_log
+from blocks.store import audit_log, lifecycle
 from deployments import deferred
-from deployments.console.source_rows import find_row
 from deployments.console.view import action
 
 if TYPE_CHECKING:
@@ -22,10 +21,9 @@ NOT_FOUND = 404
 
 def export(view: View) -> Response:
     """The JSON that `apply` reads, with the token masked."""
-    row = find_row(view.reader, view.path("id"))
-    if row is None or not view.can_act:
+    source = lifecycle.find_by_id(view.reader, view.path("id"))
+    if source is None or not view.can_act:
         return view.render("error.html", NOT_FOUND, title="Unknown source", message="There is no such source.", hint="")
-    source = row.source
     text = to_json(deferred.lifecycle.locate(source.name).valid_block().config(), mask=True)
     with audit_log.acting_as(view.actor):
         audit_log.append(view.engine, "export", source.id, source.name)

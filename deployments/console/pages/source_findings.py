@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from blocks.store import reconcile_findings
-from deployments.console.source_rows import find_row
+from blocks.store import lifecycle, reconcile_findings
 from deployments.console.view import page
 
 if TYPE_CHECKING:
@@ -20,15 +19,15 @@ NOT_FOUND = 404
 
 def findings(view: View) -> Response:
     """Reconcile's findings, and the drift of the schema."""
-    row = find_row(view.reader, view.path("id"))
-    if row is None:
+    source = lifecycle.find_by_id(view.reader, view.path("id"))
+    if source is None:
         return view.render("error.html", NOT_FOUND, title="Unknown source", message="There is no such source.", hint="")
     return view.render(
         "source_findings.html",
-        row=row,
-        marked=reconcile_findings.marked_events(view.reader, row.source.id),
-        changed=reconcile_findings.changed_bodies(view.reader, row.source.id),
-        undocumented=reconcile_findings.undocumented_values(view.reader, row.source.id),
+        source=source,
+        marked=reconcile_findings.marked_events(view.reader, source.id),
+        changed=reconcile_findings.changed_bodies(view.reader, source.id),
+        undocumented=reconcile_findings.undocumented_values(view.reader, source.id),
         limit=reconcile_findings.LIMIT,
     )
 

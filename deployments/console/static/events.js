@@ -112,7 +112,7 @@
   let typed = 0;
   async function suggest() {
     const mine = ++typed;
-    if (!value.value || !add.value || add.value === "source") return;
+    if (!value.value || !add.value) return;
     const wanted = new URLSearchParams({ member: add.value, q: value.value });
     const answer = await fetch(`/console/events/suggestions?${wanted}`, reads);
     if (!answer.ok || mine !== typed) return;

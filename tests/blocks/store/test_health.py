@@ -59,7 +59,7 @@ def test_a_condition_is_reported_when_it_begins_when_it_changes_and_when_it_ends
         ("Recovered", "Error", "Healthy", "lag/audit"),
     ]
     settle(engine, LATE)
-    assert names(engine)[-1] == "Lag", "what begins anew is told anew"
+    assert names(engine)[-1] == "Lag", "what begins again is reported again"
 
 
 def test_where_nothing_changes_nothing_is_written(engine: Engine, source: SourceRecord) -> None:

@@ -340,11 +340,11 @@ from blocks.store.engine import open_engine
 engine = open_engine(sys.argv[1])
 view = streams.of_source(engine, sys.argv[2], (Api.AUDIT,))[0]
 held = streams.acquire(engine, view, "collector", by_force=True)
-told = threading.Event()
-threading.Thread(target=lambda: (sys.stdin.read(), told.set()), daemon=True).start()
+over = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
 cursor, number, took = view.cursor, 0, []
 print("ready", flush=True)
-while not told.is_set():
+while not over.is_set():
     events = [Event(f"N{n}", time.time_ns(), "{}") for n in range(number, number + 100)]
     page = Page(f"n{number}", has_more=True, events=events, invalid_items=[])
     started = time.monotonic()

@@ -31,11 +31,11 @@ from blocks import clock
 from blocks.events_api.rate_limit import RateWindow
 from blocks.store import rate_limit_windows
 from blocks.store.engine import open_engine
-class FakeSender(clock.SystemClock):
+class RecordingClock(clock.SystemClock):
     def now_ns(self):
         self.last = super().now_ns()
         return self.last
-clock.clock = told = FakeSender()
+clock.clock = recorder = RecordingClock()
 engine = open_engine(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
@@ -43,7 +43,7 @@ end = time.time() + float(sys.argv[2])
 while (now := time.time()) < end:
     granted = rate_limit_windows.acquire(engine, "account/A", (RateWindow(60, 1.0),), 1)
     if granted.count:
-        print(told.last)
+        print(recorder.last)
     else:
         time.sleep(min(granted.wait_ns / 1e9, end - now if end > now else 0))
 """

@@ -156,7 +156,7 @@ def test_a_source_that_has_never_run(engine: Engine, moving: MovingClock) -> Non
     sources.save(engine, SOURCE)
     started_ns = clock.now_ns()
     moving.advance(12 * MINUTE + 1)
-    assert changes(engine) == [], "nobody may have started anything yet"
+    assert changes(engine) == [], "nothing may have been started yet"
     assert changes(engine, watched_ns=started_ns) == [BEGUN], "runs could begin"
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM conditions"))

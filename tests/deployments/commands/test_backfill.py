@@ -320,7 +320,7 @@ def test_ctrl_c_in_the_middle_keeps_whole_pages_and_resume_goes_on(
     assert "Traceback" not in out + err
     kept, read, claimed = ask(source, "SELECT (SELECT count(*) FROM events), sum(new), count(holder) FROM windows")
     assert 0 < kept < 9000
-    assert (kept % 1000, read, claimed) == (0, kept, 0), "whole pages alone, and nobody holds a window"
+    assert (kept % 1000, read, claimed) == (0, kept, 0), "whole pages alone, and no run holds a window"
     source.sandbox.clear_faults()
     source.sandbox.clear_requests()
     assert f"{9000:,} events read: 9,000 new, 0 already known" in backfill(capsys, source.name, "--resume")[0]

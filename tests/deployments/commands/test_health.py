@@ -54,7 +54,7 @@ def health(capsys: pytest.CaptureFixture[str], *arguments: str, said: str = "") 
     return out
 
 
-def tell(store: Engine, *found: Condition, source_id: str = SOURCE.id) -> None:
+def begin(store: Engine, *found: Condition, source_id: str = SOURCE.id) -> None:
     store_health.update_conditions(store, source_id, found, [])
 
 
@@ -65,11 +65,11 @@ def recover(store: Engine) -> None:
 def test_what_changed_and_what_is_still_to_do(
     store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tell(store, LAG)
+    begin(store, LAG)
     moving.advance(60)
     recover(store)
     moving.advance(60)
-    tell(store, REFUSED, source_id=OTHER.id)
+    begin(store, REFUSED, source_id=OTHER.id)
     assert health(capsys) == (
         "TIME (UTC)           LEVEL    EVENT                   API        SOURCE\n"
         "2026-09-21 14:13:20  warning  Lag                     audit      1Pass\n"
@@ -83,8 +83,8 @@ def test_what_changed_and_what_is_still_to_do(
 
 
 def test_one_source(store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]) -> None:
-    tell(store, REFUSED, source_id=OTHER.id)
-    tell(store, replace(LAG, hint=None))
+    begin(store, REFUSED, source_id=OTHER.id)
+    begin(store, replace(LAG, hint=None))
     assert health(capsys, "1Pass").splitlines()[1:] == [
         "2026-09-21 14:13:20  warning  Lag                     audit",
         "    audit was not read\ufffd[2J to its end.",
@@ -98,7 +98,7 @@ def test_json_is_the_record_of_the_hosted_source(
     store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert health(capsys, "--json") == "[]\n"
-    tell(store, REFUSED)
+    begin(store, REFUSED)
     (found,) = json.loads(health(capsys, "--json"))
     assert found == store_health.unpublished(store, SOURCE.id)[0].as_json()
     assert (found["eventType"], found["severityLevel"], found["status"]) == ("Health-Change", "Error", "UnHealthy")
@@ -109,7 +109,7 @@ def test_a_week_is_shown_and_how_many_there_were_before(
     store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert health(capsys, said="There are no health events: nothing went wrong.\n") == ""
-    tell(store, LAG)
+    begin(store, LAG)
     moving.advance(4 * DAY)
     recover(store)
     moving.advance(3 * DAY)
@@ -125,7 +125,7 @@ def test_a_week_is_shown_and_how_many_there_were_before(
 
 @on_sqlite
 def test_it_fits_80_columns_and_is_coloured(store: Engine, store_url: str) -> None:
-    tell(store, LAG, replace(REFUSED, tracker="error/itemUsage", api="itemUsage", name="ThirdPartyGenericError"))
+    begin(store, LAG, replace(REFUSED, tracker="error/itemUsage", api="itemUsage", name="ThirdPartyGenericError"))
     recover(store)
     with store.begin() as connection:
         connection.execute(text("UPDATE health_events SET source_name = :long"), {"long": "A source " * 9})
@@ -176,12 +176,12 @@ def follow(tmp_path: Path) -> Iterator[Callable[..., Follower]]:
 def test_it_follows_each_source_while_the_store_comes_and_goes(
     store: Engine, store_url: str, follow: Callable[..., Follower]
 ) -> None:
-    tell(store, LAG)
+    begin(store, LAG)
     follower = follow("--json")
     assert [one["eventName"] for one in follower.wait_for(1)] == ["Lag"]
     with Away(store, store_url):
         wait_until(lambda: "Waiting for it." in follower.said)
-    tell(store, REFUSED, source_id=OTHER.id)
+    begin(store, REFUSED, source_id=OTHER.id)
     recover(store)
     assert [one["eventName"] for one in follower.wait_for(3)] == ["Lag", "ThirdPartyConfigError", "Recovered"]
     assert follower.said.count("Waiting for it.") == follower.said.count("The store is back.") == 1
@@ -192,19 +192,19 @@ def test_it_follows_each_source_while_the_store_comes_and_goes(
 
 def test_an_event_with_a_number_from_before_is_not_missed(store: Engine, follow: Callable[..., Follower]) -> None:
     """On PostgreSQL a transaction may take its number first and commit last."""
-    tell(store, LAG)
-    tell(store, REFUSED)
+    begin(store, LAG)
+    begin(store, REFUSED)
     with store.begin() as connection:
         connection.execute(text("UPDATE health_events SET id = id + 1000 WHERE name = 'ThirdPartyConfigError'"))
     follower = follow("--json", "1Pass")
     follower.wait_for(2)
-    tell(store, replace(LAG, value="another", name="Silence"))
+    begin(store, replace(LAG, value="another", name="Silence"))
     assert [one["eventName"] for one in follower.wait_for(3)] == ["Lag", "ThirdPartyConfigError", "Silence"]
 
 
 @on_sqlite
 def test_following_ends_when_the_reader_of_the_pipe_ends(store: Engine) -> None:
-    tell(store, LAG)
+    begin(store, LAG)
     process = subprocess.Popen([*COMMAND, "--follow"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     while "Look at the runs." not in process.stdout.readline():
@@ -218,7 +218,7 @@ def test_following_ends_when_the_reader_of_the_pipe_ends(store: Engine) -> None:
 
 @on_sqlite
 def test_following_on_a_terminal_ends_with_ctrl_c(store: Engine, store_url: str) -> None:
-    tell(store, LAG)
+    begin(store, LAG)
     env = {**os.environ, "ONEPASSWORD_SOURCE_DATABASE_URL": store_url}
     code, shown = in_terminal([*COMMAND, "--follow"], [("Look at the runs.", CTRL_C)], env)
     assert code == cli.DONE

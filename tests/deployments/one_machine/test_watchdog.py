@@ -91,7 +91,7 @@ class World:
         return [at for at, event in self.events if isinstance(event, Restart)]
 
     @property
-    def told(self) -> up_health.UpHealth:
+    def health(self) -> up_health.UpHealth:
         found = up_health.read(self.path)
         assert found
         return found
@@ -110,14 +110,14 @@ def says(events: list[Event]) -> list[str]:
 
 def test_all_is_well(world: World) -> None:
     assert world.go(3600) == []
-    assert world.told == up_health.UpHealth(world.wall, healthy=True, troubles=(), started=START)
+    assert world.health == up_health.UpHealth(world.wall, healthy=True, troubles=(), started=START)
     assert world.path.stat().st_mode & 0o777 == 0o600
 
 
 def test_nothing_is_watched_that_was_not_started(tmp_path: Path) -> None:
     world = World(tmp_path / "up-health.json", server_fails="no", polls=False, store_fails="no", runs_work=False)
     assert world.go(600) == []
-    assert not world.told.healthy
+    assert not world.health.healthy
 
 
 def test_a_server_that_does_not_answer_is_reported_within_two_minutes_and_restarted(world: World) -> None:
@@ -129,14 +129,14 @@ def test_a_server_that_does_not_answer_is_reported_within_two_minutes_and_restar
         "Trouble: The Prefect server does not answer (ReadTimeout), so no run begins. "
         "No event is lost: what is due is collected when it works again."
     )
-    assert not world.told.healthy
-    (trouble,) = world.told.troubles
+    assert not world.health.healthy
+    (trouble,) = world.health.troubles
     assert (trouble.what, trouble.since) == ("server", world.wall - 45)
     assert world.go(60) == [Restart("server", "it does not answer")]
     world.server_fails = ""
     assert says(world.go(60)) == ["Over: The Prefect server answers again."]
-    assert world.told.healthy
-    assert (world.told.server_restarts, world.told.worker_restarts) == (1, 0)
+    assert world.health.healthy
+    assert (world.health.server_restarts, world.health.worker_restarts) == (1, 0)
 
 
 def test_one_missed_answer_is_no_trouble(world: World) -> None:
@@ -179,7 +179,7 @@ def test_a_worker_that_does_not_poll_is_reported_and_restarted(world: World) -> 
     assert world.go(30) == [Restart("worker", "it does not poll for runs")]
     world.polls = True
     assert says(world.go(30)) == ["Over: The worker polls for runs again."]
-    assert world.told.worker_restarts == 1
+    assert world.health.worker_restarts == 1
 
 
 def test_a_worker_that_starts_gets_its_time_though_the_file_of_the_one_before_is_there(tmp_path: Path) -> None:
@@ -235,17 +235,17 @@ def test_a_clock_that_is_set_back_is_reported_and_the_server_is_to_plan_again(wo
         assert [round(event.seconds) for event in events if isinstance(event, ClockSetBack)] == [seconds][: bool(words)]
         assert not words or world.watched[-1] // 10**9 > world.wall - 700
     assert world.restarts() == []
-    assert world.told.started == START - 7800
+    assert world.health.started == START - 7800
 
 
 def test_a_trouble_lasts_as_long_as_it_did_once_the_clock_was_set_back(world: World) -> None:
     world.server_fails = "ReadTimeout"
     world.go(120)
-    (before,) = world.told.troubles
+    (before,) = world.health.troubles
     lasted = world.wall - before.since
     world.wall -= 7200
     world.go(ROUND)
-    (after,) = world.told.troubles
+    (after,) = world.health.troubles
     assert world.wall - after.since == lasted + ROUND
 
 
@@ -276,7 +276,7 @@ def test_some_sources_that_are_not_running_are_named_and_nothing_is_restarted(wo
     (report,) = world.go(900)
     assert isinstance(report, TerminalLine)
     assert "Trouble: No run has worked for more than two ticks of a, b, c, d, e and 2 more. " in report.text
-    assert not world.told.healthy
+    assert not world.health.healthy
 
 
 def test_a_store_that_does_not_answer_is_reported(world: World) -> None:

@@ -66,11 +66,11 @@ def _make_block(url: str) -> None:
     CustomWebhookNotificationBlock(name="receiver", url=url, json_data=text).save("receiver", overwrite=True)
 
 
-def _tell(*told: tuple[str | None, str, str, str, str, str | None, str | None]) -> None:
+def _publish(*events: tuple[str | None, str, str, str, str, str | None, str | None]) -> None:
     from prefect.events import emit_event
     from prefect.events.worker import EventsWorker
 
-    for api, name, severity, status, description, hint, code in told:
+    for api, name, severity, status, description, hint, code in events:
         event = HealthEvent(
             "5b0c", "s-1", "1Pass", api, TIME_NS, name, severity, status, "error", description, name, code, hint
         )
@@ -97,7 +97,7 @@ def test_a_source_in_error_is_notified_once_for_each_event_with_what_to_do(
         assert _ensure() == ["updated", "unchanged", "unchanged"]
         monkeypatch.delenv("ONEPASSWORD_SOURCE_NOTIFY")
         assert _ensure() == ["unchanged", "unchanged", "unchanged"]  # a shell without the setting takes nothing away
-        _tell(
+        _publish(
             ("audit", "Silence", "Warning", "UnHealthy", "No event for a day.", None, None),
             ("audit", "ThirdPartyGenericError", "Warning", "UnHealthy", "A first attempt failed.", None, None),
             (

@@ -14,7 +14,7 @@ from prefect.states import Cancelled, Completed, State
 
 @flow
 def collect(source: str, pages: int = 0, deaf: bool = False) -> State[Any]:
-    """Read pages of half a second each, and on SIGTERM end after the page in hand, unless `deaf`."""
+    """Read pages of half a second each, and on SIGTERM end after the current page, unless `deaf`."""
     pages_requested: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: pages_requested.append(number))
     _write(source, str(os.getpid()), str(Path.cwd()), *sorted(os.environ))

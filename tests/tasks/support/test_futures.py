@@ -26,7 +26,7 @@ def reader(*, ended: bool) -> PrefectConcurrentFuture[int]:
 
 def test_those_that_have_ended_are_given_at_once_and_no_alarm_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     alarms: list[object] = []
-    monkeypatch.setattr(signal, "setitimer", lambda *asked: alarms.append(asked) or (0.0, 0.0))
+    monkeypatch.setattr(signal, "setitimer", lambda *arguments: alarms.append(arguments) or (0.0, 0.0))
     first, second = reader(ended=True), reader(ended=False)
     assert wait_for_some([first, second], 60) == [first]
     assert wait_for_some([second], 0.01) == []

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 MINUTE_NS = 60 * 10**9
 BUSY = ThirdPartyGenericError("The SIEM answered 503.", hint="It is sent again.", code="503")
-SHUT = ThirdPartyConfigError("The SIEM refuses the token (401).", hint="Store it anew.", code="401")
+SHUT = ThirdPartyConfigError("The SIEM refuses the token (401).", hint="Store it again.", code="401")
 
 
 @pytest.fixture
@@ -42,9 +42,9 @@ def pair(engine: Engine) -> Pair:
     return Pair.create(engine)
 
 
-def step(last_id: int, *refused: int, first_id: int = 1, sent: int = 1) -> BatchOutcome:
+def step(last_id: int, *rejected: int, first_id: int = 1, sent: int = 1) -> BatchOutcome:
     return BatchOutcome(
-        first_id, last_id, sent, 0, tuple(RejectedEvent(id_, f"U{id_}", "400", "no") for id_ in refused)
+        first_id, last_id, sent, 0, tuple(RejectedEvent(id_, f"U{id_}", "400", "no") for id_ in rejected)
     )
 
 
@@ -210,7 +210,7 @@ def test_the_time_of_the_first_failure_is_kept_until_there_is_progress(pair: Pai
     assert pair.view().failing_since_ns == first_ns, "nothing was taken yet"
     advance(pair.engine, claim, step(9), [])
     assert pair.view().failing_since_ns is None
-    assert record_failure(pair.engine, claim, BUSY, since_ns=first_ns) == first_ns, "one that the store was not told of"
+    assert record_failure(pair.engine, claim, BUSY, since_ns=first_ns) == first_ns, "one that only this run knows"
 
 
 def test_attempts_are_counted_across_runs_until_there_is_progress(pair: Pair, moving: MovingClock) -> None:
@@ -239,7 +239,7 @@ def test_attempts_are_counted_across_runs_until_there_is_progress(pair: Pair, mo
 @pytest.mark.parametrize(
     ("error", "fingerprint", "noted", "message"),
     [
-        (SHUT, "first", False, "Store it anew. `onepassword-source siem test soc` tries it; "),
+        (SHUT, "first", False, "Store it again. `onepassword-source siem test soc` tries it; "),
         (BUSY, "first", True, "It was tried for 90 minutes. `onepassword-source siem test soc` tries it; "),
         (UnexpectedError("x", hint="The next run tries again."), None, False, "The next run tries again."),
     ],

@@ -446,10 +446,10 @@ engine = open_engine(sys.argv[1])
 views = {view.api: view for view in streams.of_source(engine, sys.argv[2], tuple(Api))}
 held = {api: streams.acquire(engine, views[api], "collector", by_force=True) for api in Api}
 cursors = {api: view.cursor for api, view in views.items()}
-told = threading.Event()
-threading.Thread(target=lambda: (sys.stdin.read(), told.set()), daemon=True).start()
+over = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
 number = 10_000
-while not told.is_set():
+while not over.is_set():
     for api in Api:
         events = [event(api, n) for n in range(number, number + 20)]
         page = Page(f"n{number}", has_more=True, events=events, invalid_items=[])

@@ -1,4 +1,4 @@
-"""The index has each stored event once, whoever adds it and wherever it is killed."""
+"""The index has each stored event once, whichever process adds it and wherever it is killed."""
 
 from __future__ import annotations
 

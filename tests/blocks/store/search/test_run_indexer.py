@@ -11,7 +11,16 @@ from support.indexed_events import NOON_NS, CollectedEvents, indexed
 from blocks.errors import FirstPartyGenericError
 from blocks.store.engine import open_engine
 from blocks.store.search import run_indexer as module
-from blocks.store.search.run_indexer import IDLE_SECONDS, POLITE_SECONDS, RETRY_SECONDS, run_indexer, status
+from blocks.store.search.indexer import BATCH
+from blocks.store.search.run_indexer import (
+    IDLE_SECONDS,
+    POLITE_BATCH,
+    POLITE_SECONDS,
+    QUIET_SECONDS,
+    RETRY_SECONDS,
+    run_indexer,
+    status,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,14 +104,29 @@ def test_an_error_that_cannot_be_stored_stops_nothing(engine: Engine, monkeypatc
     assert waits.seconds == [RETRY_SECONDS, 2 * RETRY_SECONDS]
 
 
-def test_on_sqlite_it_pauses_longer_while_another_process_writes(store_url: str) -> None:
+def test_on_sqlite_it_makes_room_while_another_process_writes(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if not store_url.startswith("sqlite"):
         pytest.skip("PostgreSQL has many writers")
     engine, other = open_engine(store_url), open_engine(store_url)
     collected = CollectedEvents(other)
+    pauses = module._Pauses(engine)
+    assert (pauses.next_batch(), pauses.after_batch(0.01)) == (POLITE_BATCH, POLITE_SECONDS), "not known at the start"
+    monkeypatch.setattr(pauses, "_busy_until", 0.0)
+    assert (pauses.next_batch(), pauses.after_batch(9)) == (BATCH, QUIET_SECONDS)
     collected.audit("A", NOON_NS)
-    waits = Waits(lambda: collected.audit("B"), lambda: collected.audit("C"))
-    run_indexer(engine, waits.stop, waits)
-    assert waits.seconds[0] < POLITE_SECONDS <= waits.seconds[1]
+    assert (pauses.next_batch(), pauses.after_batch(0.01)) == (POLITE_BATCH, POLITE_SECONDS)
+    assert pauses.after_batch(9) == 9, "at least as long as the batch"
+    monkeypatch.setattr(pauses, "_busy_until", 0.0)
+    module.index_batch(engine)
+    assert pauses.next_batch() == BATCH, "its own transactions do not count"
     engine.dispose()
     other.dispose()
+
+
+def test_on_postgresql_others_get_half_of_the_time(store_url: str) -> None:
+    if store_url.startswith("sqlite"):
+        pytest.skip("SQLite has one writer at a time")
+    engine = open_engine(store_url)
+    pauses = module._Pauses(engine)
+    assert (pauses.next_batch(), pauses.after_batch(3)) == (BATCH, 3)
+    engine.dispose()
