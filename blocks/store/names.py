@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from sqlalchemy import BigInteger, String, column, delete, insert, select, table, update
+from sqlalchemy import BigInteger, String, column, delete, select, table
 
 from blocks import clock
 from blocks.config.name_file import NamedObject
 from blocks.store import audit_log
-from blocks.store.engine import advisory_lock, reading, store_errors, writing
+from blocks.store.engine import advisory_lock, dialect_module, reading, store_errors, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -55,17 +55,13 @@ def save(engine: Engine, objects: Sequence[NamedObject]) -> ImportCounts:
     with writing(engine) as connection:
         advisory_lock(connection, "names")
         before = {one.uuid: one for part in _parts(objects) for one in _rows_of(connection, part)}
-        new = [one for one in objects if one.uuid not in before]
-        changed = [one for one in objects if one.uuid in before and before[one.uuid] != one]
+        added = sum(one.uuid not in before for one in objects)
+        changed = sum(one.uuid in before and before[one.uuid] != one for one in objects)
         now_ns = clock.now_ns()
-        for part in _parts(new):
-            connection.execute(insert(_names), [{**one._asdict(), "imported_ns": now_ns} for one in part])
-        for one in changed:
-            connection.execute(update(_names).where(_names.c.uuid == one.uuid).values(one._asdict()))
-        for part in _parts(objects):
-            there = _names.c.uuid.in_([one.uuid for one in part])
-            connection.execute(update(_names).where(there).values(imported_ns=now_ns))
-        counts = ImportCounts(len(new), len(changed), len(objects) - len(new) - len(changed))
+        rows = [{**one._asdict(), "imported_ns": now_ns} for one in objects]
+        for part in _parts(rows):
+            connection.execute(_upsert(connection), part)
+        counts = ImportCounts(added, changed, len(objects) - added - changed)
         if counts.added or counts.changed:
             audit_log.record(connection, "names import", EVERY_SOURCE, EVERY_SOURCE, **counts._asdict())
     return counts
@@ -100,6 +96,13 @@ def name_by_uuid(engine: Engine, uuids: Iterable[str] | None = None) -> dict[str
     with store_errors(), reading(engine).connect() as connection:
         found = [connection.execute(query.where(*condition)).tuples() for condition in _conditions(uuids)]
         return {uuid: name for rows in found for uuid, name in rows}
+
+
+def _upsert(connection: Connection) -> Any:
+    insert = dialect_module(connection).insert(_names)
+    return insert.on_conflict_do_update(
+        index_elements=["uuid"], set_={one.name: insert.excluded[one.name] for one in _names.c if one.name != "uuid"}
+    )
 
 
 def _conditions(uuids: Iterable[str] | None) -> Iterable[tuple[ColumnElement[bool], ...]]:

@@ -63,6 +63,13 @@ def console_pages(page: Page, origin: str) -> list[str]:
     return [*(link for link in links if link.startswith("/console/")), source]
 
 
+def further_pages(source: str) -> list[str]:
+    """Those that other pages lead to."""
+    source_id = source.rpartition("/")[2]
+    plan = f"/console/backfill?source={source_id}&start=3d"
+    return ["/console/sources/new", f"{source}/quarantine", f"{source}/findings", "/console/siems/soc-0?from=7d", plan]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_keeps_anyone_out(origin: str, scheme: str) -> None:
     """What axe-core finds, on every page; and no page is wider than a small telephone."""
@@ -71,7 +78,8 @@ def test_no_page_keeps_anyone_out(origin: str, scheme: str) -> None:
         page.goto(origin)
         assert _violations(page) == []
         log_in(page, origin)
-        for path in console_pages(page, origin):
+        paths = console_pages(page, origin)
+        for path in [*paths, *further_pages(paths[-1])]:
             page.goto(origin + path)
             page.get_by_role("heading", level=1).wait_for()
             assert _violations(page) == [], path
