@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 DAY_NS = 86_400 * 10**9
 LOST_SHOWN_NS = 4 * DAY_NS  # how long a lost gap stays in `status`; windows are remembered for 125 days
-EXPIRES_IN_DAYS = (1, 7, 14)
 RENEW = (
     "Issue a new one in 1Password under Integrations, Events Reporting, and store it with `onepassword-source token`."
 )
@@ -79,12 +78,16 @@ def assess_block(block: OnePasswordSource, engine: Engine) -> None:
 def _token(findings: Findings, block: OnePasswordSource) -> None:
     claims = read_claims(block.credentials.api_token.get_secret_value())
     left = None if claims is None or claims.expires_at is None else (claims.expires_at - clock.now()) / 86_400
-    bound = next((days for days in EXPIRES_IN_DAYS if left is not None and left < days), None)
+    bound = next((days for days in alert_thresholds.TOKEN_EXPIRES_DAYS if left is not None and left < days), None)
     when = "has expired" if left is not None and left < 0 else f"expires in less than {bound} day{'s'[: bound != 1]}"
     expires = Condition(
         "token", "TokenExpires", WARNING, f"The token {when}.", value=when, error_code="expiry", hint=RENEW
     )
-    findings.settle(expires, is_active=bound is not None, over="The token is valid for more than 14 days again.")
+    findings.settle(
+        expires,
+        is_active=bound is not None,
+        over=f"The token is valid for more than {max(alert_thresholds.TOKEN_EXPIRES_DAYS)} days again.",
+    )
 
 
 def _silence(findings: Findings, block: OnePasswordSource, view: StreamView, created_ns: int) -> None:

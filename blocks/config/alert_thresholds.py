@@ -1,4 +1,4 @@
-"""How long an API may be silent, and how far collecting may fall behind, before it is a warning."""
+"""When something is a warning: the silence of an API, the lag of collecting, and the days before a token expires."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ SILENCE_FORMS = "a duration such as 24h or 7d, off, or one for each API: sign-in
 LAG_FORMS = "a duration such as 30m or 2h, or off"
 AHEAD_NS = 300 * 10**9
 """How far after its receipt an event may be dated without a warning: the clocks of two machines differ."""
+TOKEN_EXPIRES_DAYS = (1, 7, 14)
+"""A token that expires within these days is a warning, which is repeated at each of them."""
 USUAL = 1.5  # times the longest time between events of the last weeks
 
 

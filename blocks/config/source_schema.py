@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 NAME_MAX = 128
-EXPIRY_DAYS = 14
 TOKEN_SETTING = f"{settings.PREFIX}API_TOKEN"
 
 _API_VERSIONS = ("v2", "v1")
@@ -317,7 +316,7 @@ def _expiry(claims: TokenClaims) -> str:
     days = (claims.expires_at - clock.now()) / 86_400
     if days <= 0:
         return "The token has expired. Issue a new one in 1Password under Integrations, Events Reporting."
-    return f"The token expires within {int(days) + 1} days." if days < EXPIRY_DAYS else ""
+    return f"The token expires within {int(days) + 1} days." if days < max(alert_thresholds.TOKEN_EXPIRES_DAYS) else ""
 
 
 def _missing_scopes(config: SourceConfig, claims: TokenClaims) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from blocks import clock
-from blocks.config.source_schema import EXPIRY_DAYS
+from blocks.config.alert_thresholds import TOKEN_EXPIRES_DAYS
 from blocks.errors import SourceError
 from blocks.events_api import connectivity
 from blocks.events_api.models import Api
@@ -160,7 +160,7 @@ def check_expiry(token: str) -> Finding:
         return failed(
             "token expiry", f"The token expired {clock.format_age(int(claims.expires_at * 1e9))} ago.", _RENEW
         )
-    if days < EXPIRY_DAYS:
+    if days < max(TOKEN_EXPIRES_DAYS):
         return warning("token expiry", f"The token expires within {int(days) + 1} days.", _RENEW)
     return ok("token expiry", f"{int(days)} days left")
 
