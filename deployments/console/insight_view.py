@@ -108,10 +108,10 @@ class InsightView:
 
     def __init__(self, engine: Engine, report: Report, span: Span) -> None:
         self.report, self.span = report, span
-        bodies = {one.id: _body(one) for one in [*report.security, *report.access]}
+        bodies = {one.id: _body(one) for one in [*report.security.events, *report.access.events]}
         self._names: Mapping[str, KnownName] = known_names(engine, _ids(report, bodies.values()))
-        self.security = [self._change(one, bodies[one.id]) for one in report.security]
-        self.access = [self._change(one, bodies[one.id]) for one in report.access]
+        self.security = [self._change(one, bodies[one.id]) for one in report.security.events]
+        self.access = [self._change(one, bodies[one.id]) for one in report.access.events]
 
     def name(self, uuid: str) -> str:
         """The name of an id, or the id; of a user, the address if there is no name."""

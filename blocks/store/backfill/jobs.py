@@ -135,7 +135,9 @@ def start(engine: Engine, job: JobRequest, width_ns: int, ends_ns: Mapping[Api, 
         # A process that starts the same job waits here, then finds it: a statement sees what was committed before it.
         connection.execute(select(_sources.c.id).where(_sources.c.id == job.source_id).with_for_update(key_share=True))
         if under_way := connection.execute(open_one).first():
-            return _resumed(connection, _job(under_way))
+            found = _job(under_way)
+            _resume(connection, found)
+            return replace(found, paused_ns=None)
         _delete_old(connection, job.source_id)
         ids = _stream_ids(connection, job.source_id)
         row = {**same, "id": uuid.uuid4().hex, "created_ns": clock.now_ns(), "finished_ns": None}
@@ -191,8 +193,7 @@ def set_paused(engine: Engine, job: JobView, *, paused: bool) -> bool:
     """Pause or resume a job. Returns whether that was a change. Its runs end after their current page."""
     with writing(engine) as connection:
         if not paused:
-            was = find_within(connection, job.id)
-            return _resumed(connection, was) is not was
+            return _resume(connection, job)
         pause = update(_jobs).where(_jobs.c.id == job.id, _jobs.c.paused_ns.is_(None), _jobs.c.finished_ns.is_(None))
         changed = connection.execute(pause.values(paused_ns=clock.now_ns())).rowcount
         if changed:
@@ -305,13 +306,13 @@ def _split_longer(connection: Connection, job_id: str, stream_id: int, wanted_ns
     return more
 
 
-def _resumed(connection: Connection, job: JobView) -> JobView:
-    """The job, which may be read again from now on."""
-    if job.paused_ns is None:
-        return job
-    connection.execute(update(_jobs).where(_jobs.c.id == job.id).values(paused_ns=None))
-    _record(connection, f"{job.kind} resume", job)
-    return replace(job, paused_ns=None)
+def _resume(connection: Connection, job: JobView) -> bool:
+    """True if the job was paused."""
+    resume = update(_jobs).where(_jobs.c.id == job.id, _jobs.c.paused_ns.is_not(None))
+    changed = connection.execute(resume.values(paused_ns=None)).rowcount
+    if changed:
+        _record(connection, f"{job.kind} resume", job)
+    return bool(changed)
 
 
 def _record(connection: Connection, action: str, job: JobView) -> None:

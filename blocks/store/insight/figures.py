@@ -89,6 +89,13 @@ class QuietUser(NamedTuple):
     last_day: int
 
 
+class ChangeList(NamedTuple):
+    """The newest changes. `is_cut`: the time for the search was over before all of the span was searched."""
+
+    events: Sequence[EventHit]
+    is_cut: bool
+
+
 @dataclass(frozen=True, slots=True)
 class InsightQuery:
     """From `since_ns` to before `until_ns`, of one source or of all."""
@@ -148,7 +155,7 @@ class Report:
     quiet_users: Sequence[QuietUser]
     quiet_count: int
     late: Mapping[str, tuple[int, ...]]
-    security: Sequence[EventHit]
-    access: Sequence[EventHit]
+    security: ChangeList
+    access: ChangeList
     missing: int
     past_missing: int

@@ -9,7 +9,7 @@ from blocks.store import source_status
 from blocks.store.insight import counted_days, day_counts, past, tallies
 from blocks.store.insight.counted_days import CountsCache
 from blocks.store.insight.day_counts import ABSENT, DAY_NS, LATE_SECONDS, DayCounts
-from blocks.store.insight.figures import QuietUser, Report
+from blocks.store.insight.figures import ChangeList, QuietUser, Report
 from blocks.store.insight.texts import Texts
 from blocks.store.search.query import SearchQuery
 from blocks.store.search.results import search
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from blocks.store.insight.figures import InsightQuery
     from blocks.store.insight.past import Past
-    from blocks.store.search.results import EventHit
 
 CHANGES = 25
 """Entries of a list of changes, and of quiet users."""
@@ -98,16 +97,15 @@ def _code_ids(total: DayCounts) -> set[int]:
     return ids - {ABSENT}
 
 
-def _security(engine: Engine, query: InsightQuery) -> list[EventHit]:
-    found = [
-        *_changes(engine, query, type=audit_topics.SECURITY_TYPES),
-        *_changes(engine, query, action=audit_topics.SECURITY_ACTIONS),
-    ]
-    unique = {one.id: one for one in found}
-    return sorted(unique.values(), key=lambda one: (one.time_ns, one.id), reverse=True)[:CHANGES]
+def _security(engine: Engine, query: InsightQuery) -> ChangeList:
+    by_type = _changes(engine, query, type=audit_topics.SECURITY_TYPES)
+    by_action = _changes(engine, query, action=audit_topics.SECURITY_ACTIONS)
+    unique = {one.id: one for one in (*by_type.events, *by_action.events)}
+    newest = sorted(unique.values(), key=lambda one: (one.time_ns, one.id), reverse=True)
+    return ChangeList(newest[:CHANGES], is_cut=by_type.is_cut or by_action.is_cut)
 
 
-def _changes(engine: Engine, query: InsightQuery, **members: Iterable[str]) -> Sequence[EventHit]:
+def _changes(engine: Engine, query: InsightQuery, **members: Iterable[str]) -> ChangeList:
     """The newest audit events with these members."""
     wanted = SearchQuery(
         query.since_ns,
@@ -116,4 +114,5 @@ def _changes(engine: Engine, query: InsightQuery, **members: Iterable[str]) -> S
         apis=("audit",),
         members={name: tuple(sorted(values)) for name, values in members.items()},
     )
-    return search(engine, wanted, limit=CHANGES).events
+    found = search(engine, wanted, limit=CHANGES)
+    return ChangeList(found.events, found.is_cut)

@@ -79,3 +79,11 @@ def test_windows_that_two_want_to_cut_are_cut_once(
     spans = rows("SELECT start_ns, end_ns FROM windows ORDER BY start_ns, end_ns")
     assert len(spans) > 3
     assert [end for _, end in spans[:-1]] == [start for start, _ in spans[1:]], "no second is read by two windows"
+
+
+def test_two_that_resume_a_job_are_recorded_once(engines: tuple[Engine, Engine], rows: Rows) -> None:
+    job = jobs.start(engines[0], job_request(3), DAY)
+    jobs.set_paused(engines[0], job, paused=True)
+    done = at_once(*(lambda engine=engine: jobs.set_paused(engine, job, paused=False) for engine in engines))
+    assert sorted(done) == [False, True]
+    assert rows("SELECT count(*) FROM audit_log WHERE action = 'backfill resume'") == [(1,)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,9 +14,10 @@ from support.insight_oracle import read_all, reckon
 
 from blocks.events_api.models import Api
 from blocks.events_api.vocabulary import AUDIT_ACTIONS, ITEM_ACTIONS, SIGN_IN_TYPES
-from blocks.store.insight import counted_days, texts
+from blocks.store.insight import counted_days, report, texts
 from blocks.store.insight.figures import Figure, InsightQuery, Report
 from blocks.store.insight.report import build_report
+from blocks.store.search import results
 from deployments.sandbox.sample_events import random_for
 
 if TYPE_CHECKING:
@@ -144,9 +146,20 @@ def test_changes_of_security_and_access_are_listed_newest_first(filled: Engine) 
     report = build_report(filled, InsightQuery(*SPANS["all"]))
     audits = [one for one in read_all(filled) if one.api == "audit" and one.time_ns < MIDNIGHT_NS]
     access = sorted((one.time_ns for one in audits if one.type in {"uva", "gva", "gm"}), reverse=True)
-    assert [one.time_ns for one in report.access] == access[:25]
-    assert {json.loads(one.body)["object_type"] for one in report.security} & {"sa", "satoken"}
-    assert [one.time_ns for one in report.security] == sorted((one.time_ns for one in report.security), reverse=True)
+    assert [one.time_ns for one in report.access.events] == access[:25]
+    assert {json.loads(one.body)["object_type"] for one in report.security.events} & {"sa", "satoken"}
+    assert [one.time_ns for one in report.security.events] == sorted(
+        (one.time_ns for one in report.security.events), reverse=True
+    )
+
+
+def test_a_search_that_took_too_long_is_reported(filled: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = build_report(filled, InsightQuery(*SPANS["all"]))
+    assert not whole.access.is_cut
+    assert not whole.security.is_cut
+    hurried = partial(results.search, seconds=0)
+    monkeypatch.setattr(report, "search", hurried)
+    assert build_report(filled, InsightQuery(*SPANS["all"])).access.is_cut
 
 
 def test_a_list_is_cut_to_its_largest_entries(filled: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
