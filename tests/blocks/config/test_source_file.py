@@ -44,10 +44,6 @@ from blocks.events_api.models import Api
 from blocks.secret import Secret
 from blocks.source import OnePasswordSource
 
-SECOND = 10**9
-HOUR = 3600 * SECOND
-DAY = 24 * HOUR
-
 
 # The form
 

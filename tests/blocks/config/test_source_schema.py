@@ -31,10 +31,6 @@ from blocks.events_api.models import Api
 from blocks.secret import Secret
 from blocks.source import OnePasswordSource
 
-SECOND = 10**9
-HOUR = 3600 * SECOND
-DAY = 24 * HOUR
-
 
 def test_processing_rules_are_checked_with_the_rest_and_their_hashes_have_an_algorithm() -> None:
     document = copy.deepcopy(EXPORT)
