@@ -5,9 +5,11 @@ This module imports Prefect, so call `server_access.activate` before it is impor
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from prefect.client.orchestration import get_client
+from prefect.states import Scheduled
 
 from blocks.prefect_names import forward_name
 from deployments.prefect_api.deploy import find_by_name, remove_by_name
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import State
     from prefect.client.schemas.responses import DeploymentResponse
 
     from blocks.store.forwarding.records import ForwardPair
@@ -73,10 +76,12 @@ def set_paused(source: str, siem: str, *, paused: bool) -> bool:
         return found is not None
 
 
-def run_now(source: str, siem: str) -> UUID | None:
-    """Forward now, on a worker. Returns the id of the run; None if the pair has no deployment."""
+def run_now(source: str, siem: str, after_seconds: float = 0) -> UUID | None:
+    """Forward now, or a little later, on a worker. Returns the id of the run; None if the pair has no deployment."""
+    at = datetime.now(UTC) + timedelta(seconds=after_seconds)
+    state: State[None] = Scheduled(scheduled_time=at)
     with get_client(sync_client=True) as client:
         found = find(client, source, siem)
         if found is None:
             return None
-        return client.create_flow_run_from_deployment(found.id, name=f"forward {source} to {siem}").id
+        return client.create_flow_run_from_deployment(found.id, name=f"forward {source} to {siem}", state=state).id

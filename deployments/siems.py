@@ -80,6 +80,17 @@ def adopt(name: str, sources_: Sequence[str], since_ns: int | None = None) -> Ap
         return _result(pairs.engine, config, block, "unchanged", changes)
 
 
+def run_new_pairs(applied: Sequence[AppliedSiem]) -> int:
+    """Forward each new or changed pair now, one a second. Without it, the next collection starts the first run.
+
+    Returns how many runs were created.
+    """
+    new = [(source, one.name) for one in applied for source, change in one.sources.items() if change != "unchanged"]
+    for place, (source, siem) in enumerate(new):
+        forward_deployments.run_now(source, siem, after_seconds=place)
+    return len(new)
+
+
 class _PairApplier:
     """The pairs of some SIEMs, through one connection. The existing ones are read at the start.
 

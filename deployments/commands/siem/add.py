@@ -48,6 +48,8 @@ def command(
             apply_document({"siem": found}, since, since_ns, access, as_json=as_json)
             return
         adopted = deferred.siems.adopt(name, source, since_ns)
+        if access.kind != "temporary":
+            deferred.siems.run_new_pairs([adopted])
     print_applied([adopted], as_json=as_json)
     warn_of_known_pairs([adopted], since)
 

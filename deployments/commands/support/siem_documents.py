@@ -45,7 +45,9 @@ def apply_document(
     applied = [one for one in done if not isinstance(one, str)]
     print_applied(applied, as_json=as_json)
     warn_of_known_pairs(applied, since)
-    if not as_json and access.kind == "temporary":
+    if access.kind != "temporary":
+        deferred.siems.run_new_pairs(applied)
+    elif not as_json:
         print_note("Events are forwarded while this runs: onepassword-source up")
 
 

@@ -158,18 +158,20 @@ def _backfill(journey: Journey) -> None:
 
 
 def _forward(journey: Journey, directory: Path) -> None:
-    """A SIEM that was added gets what comes from then on, and on request what came before; its page shows it."""
+    """A SIEM that was added gets every event at once, and again on request; its page shows it."""
     (directory / "splunk").mkdir()
     with siem_targets.running("splunk", directory / "splunk") as target:
         config = {"name": "soc", "type": target.kind, "sources": ["Acme"], "config": target.config}
         journey.up.apply("siem", {"siems": [config]})
         stored = {json.loads(event)["uuid"] for api in APIS for event in journey.sandbox.events(api)}
+        received = _received(stored, journey)
+        wait_until(lambda: set(target.arrived()) >= received, LOAD / 1000)
         journey.wait_for("/siems", "soc")
         journey.open("/siems/soc")
         journey.page.get_by_label("Since").fill("30d")
         journey.page.get_by_role("button", name="Count the events").click()
         journey.page.get_by_role("button", name=re.compile("^Send .* again$")).first.click()
-        wait_until(lambda: set(target.arrived()) >= _received(stored, journey), LOAD / 1000)
+        wait_until(lambda: min(target.arrived().values()) > 1, LOAD / 1000)
         journey.open("/siems/soc")
         journey.page.get_by_role("button", name="Show what would be sent").click()
         journey.page.get_by_text(re.compile("sign-in")).first.wait_for()
