@@ -44,7 +44,6 @@ from blocks.events_api.models import Api
 from blocks.secret import Secret
 from blocks.source import OnePasswordSource
 
-
 # The form
 
 
