@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -64,10 +63,6 @@ class SourceRecord:
     token_expires_ns: int | None = None
     processing_rules: dict[str, Any] = field(default_factory=dict)
     """`filters` and `hashAlgorithm`: see `blocks.siem.privacy.processing`."""
-
-
-def new_id() -> str:
-    return uuid.uuid4().hex
 
 
 def save(engine: Engine, source: SourceRecord, *, revive: bool = False) -> bool:

@@ -134,6 +134,32 @@ def test_another_stop_request_ends_it_after_its_page(source: Source, monkeypatch
     engine.dispose()
 
 
+def test_a_pause_ends_its_runs_and_a_resumed_job_is_read_to_its_end(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks import read_job
+
+    engine = open_engine(source.url)
+    real = read_job.claim_window
+
+    def and_pause(opened: Any) -> Any:
+        claim = real(opened)
+        jobs.set_paused(engine, opened.job, paused=True)
+        return claim
+
+    monkeypatch.setattr("tasks.read_job.claim_window", and_pause)
+    assert outcome(backfill(source, readers=1)) == "Stopped"
+    monkeypatch.undo()
+    (job,) = jobs.newest(engine, 9)
+    before = len(bodies(source))
+    assert outcome(backfill(source, None, job=job.id)) == "Stopped", "a queued run of a paused job reads nothing"
+    assert len(bodies(source)) == before
+    jobs.set_paused(engine, job, paused=False)
+    assert outcome(backfill(source, None, job=job.id)) == "Backfilled"
+    assert bodies(source) == truth(source)
+    engine.dispose()
+
+
 def test_a_store_that_does_not_answer_for_a_while_is_waited_for(
     source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:

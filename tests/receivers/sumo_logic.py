@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 CODE = "ZaVnC4dhaV0k"  # so short that nothing but its being a secret hides it
 PATH = f"/receiver/v1/http/{CODE}"
-LINE_MAX = 64 * 1024  # what is longer is sliced into several messages
 
 
 class SumoLogic:

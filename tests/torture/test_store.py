@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.prefect, pytest.mark.torture]
 
 EVENTS = 60_000
-RUN = ["Started", "Initialized", "Authenticated", "Collecting", "Completed"]
 
 
 @dataclass
