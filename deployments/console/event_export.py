@@ -19,7 +19,7 @@ from blocks.store.source_status import StoredEvent
 from deployments.event_formats import write_csv_rows, write_ndjson, write_parquet_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from sqlalchemy import Engine
 
@@ -67,12 +67,15 @@ class Exports:
             return self._exports.get(export_id)
 
 
-def export(engine: Engine, query: SearchQuery, form: str, progress: ExportProgress) -> Iterator[bytes]:
+def export(engine: Engine, query: SearchQuery, form: str, progress: ExportProgress) -> Generator[bytes, None, None]:
     """The parts of the file. An error ends it early, and `progress` says so; the browser sees a broken download."""
     try:
         yield from _WRITERS[form](_events(engine, query, progress))
     except SourceError as error:
         progress.error = error.message
+        raise
+    except GeneratorExit:
+        progress.error = "The browser ended the download."
         raise
     finally:
         progress.ended = True

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import anyio.to_thread
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -25,7 +26,7 @@ from deployments.console.templates import query_string
 from deployments.console.view import console_limiter, page
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Generator
 
     from deployments.console.event_details import EventDetails
     from deployments.console.view import View
@@ -147,11 +148,15 @@ def progress(view: View) -> Response:
     return JSONResponse({"written": found.written, "ended": found.ended, "error": found.error})
 
 
-async def _streamed(first: bytes, parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def _streamed(first: bytes, parts: Generator[bytes, None, None]) -> AsyncIterator[bytes]:
     """Each part is made in a thread of the console's own, when the browser has taken the part before."""
-    yield first
-    while (part := await anyio.to_thread.run_sync(next, parts, None, limiter=console_limiter())) is not None:
-        yield part
+    try:
+        yield first
+        while (part := await anyio.to_thread.run_sync(next, parts, None, limiter=console_limiter())) is not None:
+            yield part
+    finally:
+        with anyio.CancelScope(shield=True):  # the browser may have ended the download
+            await anyio.to_thread.run_sync(parts.close, limiter=console_limiter())
 
 
 def _detail_context(view: View, opened: EventDetails | None) -> dict[str, Any]:

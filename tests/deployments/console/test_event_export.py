@@ -64,7 +64,8 @@ def test_an_export_that_the_browser_ends_leaves_no_thread(filled: Engine) -> Non
     assert io_.read_parquet(io.BytesIO(whole)).read_all().num_rows == 35
     ended = export(filled, SearchQuery(), "parquet", progress)
     next(ended)
-    ended.close()  # type: ignore[attr-defined]
+    ended.close()
+    assert (progress.ended, progress.error) == (True, "The browser ended the download.")
     assert not [thread for thread in threading.enumerate() if thread.name == "console export"]
 
 
