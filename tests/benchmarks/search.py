@@ -10,6 +10,8 @@ It makes a store of ten million events of 120 days (`search_store.py`), indexes 
 
 A search is "new" on connections that were just opened (on SQLite their page cache is empty, the system's is not).
 `--url` measures a store that is there already; it adds events to it.
+
+November 2026, ten million events, 2 cores beside ten other busy processes: the README has the figures.
 """
 
 from __future__ import annotations
