@@ -18,7 +18,7 @@ from blocks.events_api.models import Api, Event, InvalidItem, Page
 from blocks.health import ERROR, Condition
 from blocks.store import health, lifecycle, pages, source_status, sources, streams
 from blocks.store.claim_expiry import CLAIM_NS
-from blocks.store.engine import is_sqlite, writing
+from blocks.store.engine import is_sqlite, open_engine, writing
 from blocks.store.forwarding import positions
 
 if TYPE_CHECKING:
@@ -234,27 +234,23 @@ def test_a_purge_that_is_killed_at_any_statement_goes_on_and_counts_once(
     assert [details["apis"]["sign-in"]["events"] for _, _, details in records(rows)[1:]] == [41, 41]
 
 
-def test_others_write_while_a_purge_runs(engine: Engine, store_url: str) -> None:
-    """It is many transactions, and writes come between them."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from blocks.store.engine import open_engine
-
+def test_others_write_between_the_small_transactions_of_a_purge(engine: Engine, store_url: str) -> None:
     fill(engine, SOURCE, 6000)
     fill(engine, OTHER, 3)
     deleted, beside = delete(engine), open_engine(store_url)
     (view,) = streams.of_source(beside, OTHER.id, (Api.AUDIT,))
-    writes = 0
-    with ThreadPoolExecutor(1) as pool:
-        purging = pool.submit(lifecycle.purge, engine, deleted)
-        while not purging.done():
-            claim = streams.acquire(beside, view, "beside")
-            assert claim
-            streams.release(beside, claim)
-            writes += 1
-        purging.result()
+    sizes: list[int] = []
+
+    def write_beside(number: int) -> None:
+        sizes.append(number)
+        claim = streams.acquire(beside, view, "beside")
+        assert claim
+        streams.release(beside, claim)
+
+    lifecycle.purge(engine, deleted, write_beside)
     beside.dispose()
-    assert writes > 3
+    assert len(sizes) >= 6
+    assert max(sizes) <= lifecycle.BATCH == 1000
 
 
 def test_a_source_that_is_being_purged_does_not_come_back(engine: Engine) -> None:
