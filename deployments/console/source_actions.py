@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from blocks.errors import ThirdPartyConfigError
+from blocks.store import audit_log
 from deployments import deferred
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ class SourceAction:
 
 def collect(_job: Job, name: str, _form: Mapping[str, str]) -> str:
     """Collect now, on a worker."""
-    run = deferred.lifecycle.run_now(deferred.lifecycle.locate(name))
+    source = deferred.lifecycle.locate(name)
+    run = deferred.lifecycle.run_now(source)
+    audit_log.append(source.engine, "collect", source.known.id, name, flow_run_id=str(run))
     return f"A run was started ({run}). Its events appear within a minute."
 
 

@@ -193,6 +193,6 @@ def _see_who_did_what(journey: Journey) -> None:
     assert "Ada (console, 127.0.0.1)" in text
     journey.open(journey.source)
     changes = journey.page.locator("main").inner_text()
-    for action in ("create", "token"):
+    for action in ("create", "collect", "token"):
         assert action in changes
     assert journey.sandbox.token not in text + changes
