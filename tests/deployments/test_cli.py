@@ -161,7 +161,10 @@ def _newer(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: path.mkdir(), "events.db cannot be opened: Is a directory. Check the database"),
+        (
+            lambda path: path.mkdir(),
+            "events.db cannot be opened: it is a directory, or this user may not read and write it. Check the database",
+        ),
         (
             _garbage,
             "The store did not answer: file is not a database. Check the database and ONEPASSWORD_SOURCE_DATABASE",

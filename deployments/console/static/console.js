@@ -91,6 +91,16 @@ document.addEventListener("submit", (e) => {
   const button = e.submitter;
   setTimeout(() => { button?.setAttribute("aria-busy", "true"); button?.classList.add("busy"); }, 200);
 });
+// A page that takes longer than a moment shows it where the reader clicked.
+document.addEventListener("click", (e) => {
+  const link = e.target.closest?.("header nav a, .chips a");
+  if (!link || e.button || e.ctrlKey || e.metaKey || e.shiftKey || e.altKey) return;
+  setTimeout(() => {
+    if (e.defaultPrevented) return;
+    link.setAttribute("aria-busy", "true");
+    link.classList.add("busy");
+  }, 200);
+});
 addEventListener("pageshow", () => {
   document.querySelectorAll(".busy").forEach((one) => { one.classList.remove("busy"); one.removeAttribute("aria-busy"); });
 });
