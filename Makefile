@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
-BENCHMARKS := collect backfill reconcile chain budget forward run_cost console search insight
+BENCHMARKS := collect backfill reconcile chain budget forward run_cost console
 
 .PHONY: demo test test-prefect test-real torture check bench soak fleet format lock clean
 
