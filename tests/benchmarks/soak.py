@@ -68,11 +68,16 @@ class Soak:
         return found
 
     def strike(self) -> None:
-        """SIGKILL one part, at random."""
-        what = self.chance.choice(["worker", "guarded_server", "run", "postgres", "database"])
-        with suppress(psutil.NoSuchProcess, StopIteration, IndexError, OSError):
-            self._kill(what)
+        """SIGKILL one part, at random; another one where that has just ended, or no run is under way."""
+        parts = ["worker", "guarded_server", "run", "postgres", "database"]
+        self.chance.shuffle(parts)
+        for what in parts:
+            try:
+                self._kill(what)
+            except (psutil.NoSuchProcess, StopIteration, IndexError, OSError):
+                continue
             self.kills[what] += 1
+            return
 
     def _kill(self, what: str) -> None:
         if what == "postgres":

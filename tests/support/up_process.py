@@ -122,7 +122,7 @@ class Up:
     def part(self, module: str) -> psutil.Process:
         """The process that runs a module of the deployments, such as `guarded_server`."""
         names = {f"deployments.{package}.{module}" for package in ("one_machine", "prefect_api")}
-        return next(one for one in self.processes() if names & set(one.cmdline()))
+        return next(one for one in self.processes() if names & set(_command_line(one)))
 
     def rows(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         return prefect_database.execute(self.data, statement, parameters)
@@ -151,6 +151,14 @@ class Up:
         return [me, *me.children(recursive=True)]
 
 
+def _command_line(process: psutil.Process) -> list[str]:
+    """Empty where the process has ended meanwhile: a run may at any time."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
 def _part(process: psutil.Process) -> str:
     part = _named(process)
     # The first template is a fork of the worker, and looks like it.
@@ -159,7 +167,7 @@ def _part(process: psutil.Process) -> str:
 
 
 def _named(process: psutil.Process) -> str:
-    command = " ".join(process.cmdline())
+    command = " ".join(_command_line(process))
     return next((part for text, part in PARTS.items() if text in command), "up")
 
 
