@@ -52,12 +52,15 @@ OTHERS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("export",): (NAME, "--output", "out-export"),
     ("prune",): ("--older-than", "400d", "--yes"),
     ("delete",): ("other", "--yes"),
+    ("names", "import"): ("-",),
+    ("names", "remove"): ("--all", "--yes"),
     ("siem", "replay"): (SIEM, "--from", "7d", "--yes"),
     ("siem", "remove"): (SIEM, "--yes"),
 }
 """Commands that want more than their arguments."""
+NAMES = "uuid,kind,name,vault_uuid\nv1,vault,Finance,\n"
 LAST = (("siem", "remove"), ("rename",), ("delete",))
-ALONE = (("up",), ("sandbox",), ("demo",), ("secrets", "rotate"))
+ALONE = (("up",), ("console",), ("sandbox",), ("demo",), ("secrets", "rotate"))
 """They run until they are stopped, or not beside an `up`."""
 
 
@@ -157,7 +160,7 @@ def _call(program: Program, path: tuple[str, ...], command: Any, receiver: Recei
     name = SIEM if path[0] == "siem" else NAME
     required = [{**REQUIRED, "name": name}[parameter.name] for parameter in command.params if parameter.required]
     arguments = OTHERS.get(path, required)
-    program.call(*path, *arguments, given=token if path == ("token",) else "")
+    program.call(*path, *arguments, given={("token",): token, ("names", "import"): NAMES}.get(path, ""))
     for written in (one for one in arguments if one.startswith("out-")):
         assert (program.theirs.path / written).stat().st_size > 0, written  # there, though the command has left it
 
@@ -175,6 +178,12 @@ def test_nothing_of_it_is_used_without_up_either(program: Program) -> None:
     sandbox.send_signal(signal.SIGTERM)
     sandbox.communicate(timeout=SECONDS)
     program.require_untouched("sandbox")
+    console = program.start("console", "--port", str(free_port()))
+    assert console.stdout is not None
+    wait_until(lambda: "Log in with" in console.stdout.readline(), SECONDS)
+    console.send_signal(signal.SIGTERM)
+    console.communicate(timeout=SECONDS)
+    program.require_untouched("console")
 
 
 @contextmanager
