@@ -218,7 +218,8 @@ def test_introspection_that_fails_stops_nothing(source: Source) -> None:
 def test_two_runs_at_once_are_harmless(source: Source) -> None:
     with ThreadPoolExecutor(2) as pool:
         states = list(pool.map(lambda _: source.collect(), range(2)))
-    assert {outcome(state) for state in states} == {"Collected"}
+    # The run that comes later reads what the other has not claimed yet, which may be nothing.
+    assert {"Collected"} <= {outcome(state) for state in states} <= {"Collected", "Skipped"}
     assert stored(source) == truth(source)
 
 

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 from support.command_calls import CommandCalls, source_config, write_document
+from support.prefect_reads import read_all
 from support.terminal import in_terminal
 
 from blocks.errors import TokenError
@@ -63,7 +64,7 @@ def blocks(name: str) -> list[str]:
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        found = client.read_block_documents()
+        found = read_all(client.read_block_documents)
     return sorted(one.block_type_name or "" for one in found if one.name == block_name(name))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
+from support.prefect_reads import read_all
 from support.terminal import in_terminal
 from support.values import SOURCE
 
@@ -121,7 +122,7 @@ def deployments() -> dict[str, Any]:
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        found = client.read_deployments()
+        found = read_all(client.read_deployments)
     return {one.name: one for one in found if one.entrypoint == "flows.prune.prune"}
 
 

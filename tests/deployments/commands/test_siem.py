@@ -14,6 +14,7 @@ from receivers.splunk import TOKEN, SplunkHec
 from sqlalchemy import text
 from support import siem_store
 from support.command_calls import CommandCalls, source_config, write_document
+from support.prefect_reads import read_all
 from support.terminal import CTRL_C, in_terminal
 
 from blocks.prefect_names import block_name
@@ -84,14 +85,16 @@ def deployments(siem: str) -> list[str]:
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        return [one.name for one in client.read_deployments() if one.parameters.get("siem") == siem]
+        return [one.name for one in read_all(client.read_deployments) if one.parameters.get("siem") == siem]
 
 
 def blocks(siem: str) -> list[str]:
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        return [str(one.block_type_name) for one in client.read_block_documents() if one.name == block_name(siem)]
+        return [
+            str(one.block_type_name) for one in read_all(client.read_block_documents) if one.name == block_name(siem)
+        ]
 
 
 def test_a_siem_gets_every_event_once_and_status_counts_them(call: CommandCalls, source: str, splunk: Receiver) -> None:
