@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from blocks.coverage.report import ApiReport
     from blocks.store.state_spans import StateSpan
 
-SIDE, STEP, TOP = 12, 14, 16
+STEP, TOP = 14, 16
 LEVELS = 4
 LAG_WIDTH, LAG_HEIGHT = 360, 80
 
@@ -42,7 +42,7 @@ class Calendar(NamedTuple):
 
 def calendar(api: ApiReport) -> Calendar:
     """Weeks from left to right, Monday on top."""
-    cells = [cell for cell in api.cells if cell.start_ns < api.coverage.now_ns]
+    cells = _past_cells(api)
     if not cells:
         return Calendar([], [], 0, 0)
     largest = max((cell.events for cell in cells), default=0)
@@ -56,11 +56,13 @@ def calendar(api: ApiReport) -> Calendar:
     return Calendar(days, months, (_week(cells[-1]) - first + 1) * STEP, TOP + 7 * STEP)
 
 
+def _past_cells(api: ApiReport) -> list[Cell]:
+    return [cell for cell in api.cells if cell.start_ns < api.coverage.now_ns]
+
+
 def _day(cell: Cell, first: int, largest: int) -> Day:
-    date = (format_rfc3339(cell.start_ns) or "")[:10]
-    return Day(
-        (_week(cell) - first) * STEP, TOP + _weekday(cell) * STEP, _kind(cell, largest), f"{date}: {_text(cell)}"
-    )
+    x, y = (_week(cell) - first) * STEP, TOP + _weekday(cell) * STEP
+    return Day(x, y, _kind(cell, largest), f"{_date(cell)}: {_text(cell)}")
 
 
 def _date(cell: Cell) -> str:
@@ -105,17 +107,15 @@ class LagBar(NamedTuple):
 
 def lag_bars(api: ApiReport) -> list[LagBar]:
     """One bar for each day with a lag; the scale is logarithmic, from a second to 120 days."""
-    cells = [cell for cell in api.cells if cell.start_ns < api.coverage.now_ns]
+    cells = _past_cells(api)
     step = LAG_WIDTH / max(len(cells), 1)
     bars = []
     for place, cell in enumerate(cells):
         if cell.lag_ns is not None:
             tall = max(math.log10(max(cell.lag_ns / 1e9, 1)) / 7 * LAG_HEIGHT, 1.0)
-            date = (format_rfc3339(cell.start_ns) or "")[:10]
-            label = f"{date}: {clock.format_span(cell.lag_ns)}"
-            bars.append(
-                LagBar(round(place * step, 2), round(LAG_HEIGHT - tall, 2), round(step * 0.8, 2), round(tall, 2), label)
-            )
+            x, y = round(place * step, 2), round(LAG_HEIGHT - tall, 2)
+            label = f"{_date(cell)}: {clock.format_span(cell.lag_ns)}"
+            bars.append(LagBar(x, y, round(step * 0.8, 2), round(tall, 2), label))
     return bars
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from blocks import clock
-from blocks.store import lifecycle, source_status
+from blocks.store import source_status, sources
 from blocks.store.forwarding import forward_status
 from blocks.store.source_health import health, health_since_ns, judged_sources
 
@@ -97,26 +97,21 @@ def source_rows(engine: Engine, *, with_deleted: bool = False) -> list[SourceRow
 
 def find_row(engine: Engine, source_id: str) -> SourceRow | None:
     """The source of that id, deleted or not; None if there is none."""
-    name = source_names(engine).get(source_id)
+    name = sources.name_of(engine, source_id)
     if name is None:
         return None
     rows = _rows(engine, judged_sources(engine, name), forward_status.pairs(engine, source=name))
     return next((row for row in rows if row.source.id == source_id), None)
 
 
-def source_names(engine: Engine) -> dict[str, str]:
-    """The names of all sources, deleted ones too, by their ids."""
-    return {source_id: one.name for source_id, one in lifecycle.all_by_id(engine).items()}
-
-
-def _rows(engine: Engine, sources: list[SourceStatus], stored_pairs: Iterable[PairStatus]) -> list[SourceRow]:
+def _rows(engine: Engine, statuses: list[SourceStatus], stored_pairs: Iterable[PairStatus]) -> list[SourceRow]:
     counts = source_status.event_counts(
-        engine, (stream for source in sources for stream in source.streams), clock.now_ns()
+        engine, (stream for source in statuses for stream in source.streams), clock.now_ns()
     )
     pairs: dict[str, list[PairStatus]] = {}
     for pair in stored_pairs:
         pairs.setdefault(pair.source_id, []).append(pair)
-    rows = [_row(source, counts, pairs.get(source.id, ())) for source in sources]
+    rows = [_row(source, counts, pairs.get(source.id, ())) for source in statuses]
     return sorted(rows, key=lambda row: (ORDER.index(row.health), row.source.name))
 
 

@@ -111,7 +111,7 @@ def page(function: Callable[[View], Response], *, role: Role = Role.VIEWER) -> C
             return PlainTextResponse("Only operators may do this. Nothing was changed.", FORBIDDEN)
         form: dict[str, str] = {}
         if request.method == "POST":
-            read = await _read_form(request)
+            read = await read_form(request, FORM_BYTES_MAX)
             if read is None:
                 return PlainTextResponse("The form is too large. Nothing was changed.", TOO_LARGE)
             form = read
@@ -143,11 +143,18 @@ def _respond(function: Callable[[View], Response], view: View) -> Response:
         return view.render("error.html", FAILED, message=message, hint=hint, title="Problem")
 
 
-async def _read_form(request: Request) -> dict[str, str] | None:
+def matches(search: str, *texts: str) -> bool:
+    """Whether each word of a search stands in the texts, in any case."""
+    joined = " ".join(texts).casefold()
+    return all(word in joined for word in search.casefold().split())
+
+
+async def read_form(request: Request, bytes_max: int) -> dict[str, str] | None:
+    """The form of a request; None if it is longer than `bytes_max`."""
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > FORM_BYTES_MAX:
+        if len(body) > bytes_max:
             return None
     return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
 

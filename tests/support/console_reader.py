@@ -1,4 +1,4 @@
-"""Somebody who has the console open: reads every page, and notes how long each takes and what does not answer."""
+"""A reader who has the console open: reads every page, and notes how long each takes and what does not answer."""
 
 from __future__ import annotations
 

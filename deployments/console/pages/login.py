@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
 
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 from starlette.routing import Route
@@ -11,7 +10,7 @@ from starlette.routing import Route
 from deployments.console import templates
 from deployments.console.gate import COOKIE
 from deployments.console.sessions import SESSION_SECONDS
-from deployments.console.view import PREFIX, page
+from deployments.console.view import PREFIX, page, read_form
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -33,12 +32,9 @@ async def login(request: Request) -> Response:
     if request.method == "GET":
         session: Session | None = request.scope["session"]
         return _form(there) if session is None else _enter(session, there)
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > FORM_BYTES_MAX:
-            return PlainTextResponse("The form is too large.", TOO_LARGE)
-    form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+    form = await read_form(request, FORM_BYTES_MAX)
+    if form is None:
+        return PlainTextResponse("The form is too large.", TOO_LARGE)
     return _log_in(request, form, safe_path(form.get("next", "")))
 
 

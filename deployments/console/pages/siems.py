@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import Route
 
 from deployments.console.pair_rows import ORDER, pair_rows
-from deployments.console.view import page
+from deployments.console.view import matches, page
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -20,12 +20,11 @@ def siems(view: View) -> Response:
     """All pairs, or those of `?state=` and `?q=`."""
     rows = pair_rows(view.reader, view.console.rates)
     counts = Counter(row.state for row in rows)
-    words = view.query("q").casefold().split()
     shown = [
         row
         for row in rows
         if view.query("state") in {"", row.state}
-        and all(word in f"{row.pair.siem} {row.pair.kind} {row.pair.source}".casefold() for word in words)
+        and matches(view.query("q"), row.pair.siem, row.pair.kind, row.pair.source)
     ]
     return view.render(
         "siems.html",

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from starlette.routing import Route
 
 from blocks.errors import ThirdPartyConfigError
+from blocks.store import sources as stored
 from blocks.store.source_status import NO_STORE
 from deployments import up_health
-from deployments.console.source_rows import ORDER, source_names, source_rows
-from deployments.console.view import page
+from deployments.console.source_rows import ORDER, source_rows
+from deployments.console.view import matches, page
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -52,7 +53,7 @@ def _rows(view: View) -> list[SourceRow]:
 def strips(view: View) -> Response:
     """The coverage strips of the sources `?ids=a,b`, as rows of a fragment."""
     ids = view.query("ids").split(",")[:STRIPS_MAX]
-    named = source_names(view.engine)
+    named = {source_id: name for name, source_id in stored.ids_by_name(view.engine).items()}
     found = [
         (source_id, view.console.strips.strip(view.engine, source_id, named[source_id]))
         for source_id in ids
@@ -64,9 +65,7 @@ def strips(view: View) -> Response:
 def _is_wanted(row: SourceRow, health: str, search: str) -> bool:
     if health and row.health != health:
         return False
-    words = search.casefold().split()
-    text = " ".join([row.source.name, row.source.base_url, row.source.account_uuid or ""]).casefold()
-    return all(word in text for word in words)
+    return matches(search, row.source.name, row.source.base_url, row.source.account_uuid or "")
 
 
 ROUTES = [Route("/", page(sources)), Route("/strips", page(strips))]

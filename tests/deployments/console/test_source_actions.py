@@ -1,4 +1,4 @@
-"""What an operator does to a source calls what the commands call, tells the result, and is recorded with who did it."""
+"""What an operator does to a source calls what the commands call, shows the result, and is recorded with who did it."""
 
 from __future__ import annotations
 
