@@ -68,7 +68,7 @@ def _text_of(data: bytes) -> str:
 
 
 def _not_json(why: str) -> Problem:
-    return Problem("$", f"the file is not JSON: {why}", "one JSON object as in the README")
+    return Problem("$", f"the file is not JSON: {why}", "one JSON object as in docs/reference/configuration.md")
 
 
 def _members(pairs: list[tuple[str, object]]) -> Members:

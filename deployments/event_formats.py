@@ -42,7 +42,7 @@ def write_ndjson(events: Iterable[StoredEvent], file: IO[str]) -> int:
 
 
 def write_json(source: SourceStatus, events: Iterable[StoredEvent], file: IO[str], *, lines: bool = False) -> int:
-    """Write a JSON array with one event on each line, or only the lines. Members as in docs/json.md."""
+    """Write a JSON array with one event on each line, or only the lines. Members as in docs/reference/json.md."""
     written = 0
     if not lines:
         file.write("[")

@@ -1,10 +1,10 @@
-"""Every command, flag, setting and configuration key stands in the README."""
+"""Every command, flag, setting and configuration key stands in the documentation."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.paths import ROOT
@@ -18,7 +18,14 @@ from deployments.cli import app
 from deployments.sandbox.__main__ import parser
 from deployments.sandbox.faults import KINDS
 
-README = (ROOT / "README.md").read_text()
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DOCS = ROOT / "docs"
+COMMANDS_PAGE = (DOCS / "reference" / "commands.md").read_text()
+CONFIGURATION_PAGE = (DOCS / "reference" / "configuration.md").read_text()
+SANDBOX_PAGE = (DOCS / "reference" / "sandbox.md").read_text()
+FORWARD_PAGE = (DOCS / "how-to" / "forward.md").read_text()
 COMMANDS = {name: app.load(name) for name in app.commands}
 FLAGS = [
     (name, flag)
@@ -32,20 +39,20 @@ SANDBOX_FLAGS = sorted({flag for action in parser("x")._actions for flag in acti
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command(name: str) -> None:
-    assert f"`onepassword-source {name}" in README
+    assert f"`onepassword-source {name}" in COMMANDS_PAGE
 
 
 @pytest.mark.parametrize("name", COMMANDS["siem"].commands)
 def test_every_command_for_siems(name: str) -> None:
     assert f"siem {name}" in next(
-        line for line in README.splitlines() if line.startswith("| `onepassword-source siem`")
+        line for line in COMMANDS_PAGE.splitlines() if line.startswith("| `onepassword-source siem`")
     )
 
 
 @pytest.mark.parametrize("kind", KINDS_OF_SIEM)
 def test_every_kind_of_siem_stands_in_the_table_and_has_a_page_with_a_working_example(kind: str) -> None:
-    row = next(line for line in README.splitlines() if line.startswith(f"| [`{kind}`]"))
-    assert f"(docs/siem/{kind}.md)" in row
+    row = next(line for line in FORWARD_PAGE.splitlines() if line.startswith(f"| [`{kind}`]"))
+    assert f"(../siem/{kind}.md)" in row
     assert f" {block_class(kind).model_fields['event_format'].default} " in row.replace("`", " ")
     page = (ROOT / "docs" / "siem" / f"{kind}.md").read_text()
     examples = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", page, re.DOTALL) if '"siem"' in text]
@@ -73,18 +80,18 @@ def _with_plain_secrets(document: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("command", "flag"), FLAGS)
 def test_every_flag(command: str, flag: str) -> None:
-    line = next(line for line in README.splitlines() if line.startswith(f"| `onepassword-source {command}"))
+    line = next(line for line in COMMANDS_PAGE.splitlines() if line.startswith(f"| `onepassword-source {command}"))
     assert flag in line
 
 
 @pytest.mark.parametrize("flag", [flag for flag in SANDBOX_FLAGS if flag not in {"--help", "--no-bulk"}])
 def test_every_flag_of_the_sandbox(flag: str) -> None:
-    assert f"`{flag}" in README
+    assert f"`{flag}" in SANDBOX_PAGE
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_every_setting(setting: object) -> None:
-    assert f"| `{PREFIX}{setting.name}` |" in README  # type: ignore[attr-defined]
+    assert f"| `{PREFIX}{setting.name}` |" in CONFIGURATION_PAGE  # type: ignore[attr-defined]
 
 
 def test_no_setting_is_read_that_is_not_listed() -> None:
@@ -103,11 +110,11 @@ KEYS = [name for name in SourceConfig.__dataclass_fields__ if name not in {"warn
 
 @pytest.mark.parametrize("key", KEYS)
 def test_every_key_of_the_configuration(key: str) -> None:
-    assert f"| `{key}` |" in README
+    assert f"| `{key}` |" in CONFIGURATION_PAGE
 
 
 def test_the_number_of_faults() -> None:
-    assert f"{len(KINDS)} faults on demand" in README
+    assert f"{len(KINDS)} faults on demand" in SANDBOX_PAGE
 
 
 def test_every_dependency_has_its_reason() -> None:
@@ -115,7 +122,7 @@ def test_every_dependency_has_its_reason() -> None:
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
-    table = README.split("## Dependencies")[1].split("\n## ")[0]
+    table = (DOCS / "dependencies.md").read_text()
     for requirement in wanted:
         name = re.match(r"[A-Za-z0-9-]+", requirement)
         assert name
@@ -126,3 +133,12 @@ def test_the_locks_hold_names_versions_and_hashes_alone() -> None:
     line = re.compile(r"[a-z0-9._-]+(\[[a-z0-9,._-]+\])?==\S+( ; .+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?")
     for lock in ROOT.glob("*.lock"):
         assert [text for text in lock.read_text().splitlines() if not line.fullmatch(text)] == []
+
+
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(DOCS.rglob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)", page.read_text())
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []

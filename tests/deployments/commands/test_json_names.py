@@ -1,4 +1,4 @@
-"""The names in `--json` are those of docs/json.md: no more, no fewer, and none twice in other words."""
+"""The names in `--json` are those of docs/reference/json.md: no more, no fewer, and none twice in other words."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from deployments import cli
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGE = (ROOT / "docs" / "json.md").read_text()
+PAGE = (ROOT / "docs" / "reference" / "json.md").read_text()
 DOCUMENTED = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
 OPEN = {"config", "body", "purged"}
 """Members whose own members are the SIEM's, 1Password's, or APIs."""
