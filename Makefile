@@ -7,16 +7,16 @@ PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
 BENCHMARKS := collect backfill reconcile chain budget forward run_cost console
 
-.PHONY: demo test test-prefect test-real torture check bench soak fleet format lock clean
+.PHONY: demo test test-prefect test-real test-install torture check bench soak fleet format lock clean
 
 demo: .venv/runtime  ## set up, collect from the sandbox, show what came
 	@$(BIN)/onepassword-source demo
 
 test: .venv/dev  ## set up, run all tests that need no Prefect server, and one that does: from a configuration to events
-	@$(PYTEST) -n 3 -m "not torture and not real and (smoke or not prefect)"
+	@$(PYTEST) -n 3 -m "not torture and not real and not install and (smoke or not prefect)"
 
 test-prefect: .venv/dev  ## the flows, the commands and `up` with real Prefect servers
-	@$(PYTEST) -n 3 -m "prefect and not torture and not real and not smoke"
+	@$(PYTEST) -n 3 -m "prefect and not torture and not real and not install and not smoke"
 
 torture: .venv/dev  ## every fault that the source survives, with real processes, and a table of them
 	@$(PYTEST) -n 2 -m torture
@@ -24,6 +24,9 @@ torture: .venv/dev  ## every fault that the source survives, with real processes
 test-real: .venv/dev  ## against software of others, which it installs: mock servers, other collectors, SIEMs, archives
 	@tests/real/install.sh
 	@$(PYTEST) -n 2 -m real
+
+test-install: .venv/dev  ## each way of installing, from nothing, and a table of which was run where
+	@$(PYTEST) -m install tests/install
 
 check: .venv/dev  ## linters, types, and which floor may import which
 	@$(BIN)/ruff check

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FLOORS = ("blocks", "tasks", "flows", "deployments")
-OURS = (*FLOORS, "support", "torture", "benchmarks")
+OURS = (*FLOORS, "support", "torture", "benchmarks", "install")
 ROOTS = (ROOT, ROOT / "tests")
 """Where the modules of processes that tests start come from."""
 IMPORT = re.compile(rf"\b(?:from|import)\b[^\n;]*\b(?:{'|'.join(OURS)})\b")
