@@ -15,6 +15,7 @@ import typer
 from blocks import settings
 from blocks.errors import SourceError, ThirdPartyConfigError
 from blocks.http import proxies
+from deployments import secret_files
 from deployments.exit_codes import DONE, IN_ERROR, INTERRUPTED, TERMINATED, WRONG_USE
 from deployments.lazy_commands import PROGRAM
 
@@ -37,6 +38,11 @@ def token_from_environment() -> str | None:
 def run_command(app: LazyGroup, arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. An error is one line; only --debug shows a traceback."""
     os.umask(0o077)  # only the owner may read what commands write
+    try:
+        secret_files.read_into(os.environ)
+    except ThirdPartyConfigError as error:
+        _print_error(str(error))
+        return WRONG_USE
     global _token  # noqa: PLW0603 - no child process may inherit it
     _token = os.environ.pop(settings.PREFIX + "API_TOKEN", None) or None
     for sentence in proxies.make_readable(os.environ):
