@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from blocks import clock, settings
+from deployments import private_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,11 +55,7 @@ def troubles_now() -> tuple[Trouble, ...]:
 
 def write(file: Path, health: UpHealth) -> None:
     """Replace the file atomically, with mode 0600. Raises OSError."""
-    part = file.with_suffix(".part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "wb") as opened:  # noqa: PTH123 - needs a mode
-        opened.write(msgspec.json.encode(health))
-    part.replace(file)
+    private_file.replace(file, msgspec.json.encode(health))
 
 
 def read(file: Path) -> UpHealth | None:

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import subprocess
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from blocks import clock, python_process
+from blocks import clock, python_process, settings
 from blocks.errors import FirstPartyGenericError
+from deployments import private_file
 from deployments.exit_codes import DONE, IN_ERROR
 from deployments.rotating_log import last_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 SECONDS = 180.0
 """`check` limits each of its steps itself, and all of them together take less."""
@@ -46,11 +49,12 @@ class CheckResult(NamedTuple):
 
 
 class CheckResults:
-    """The last result of each source since this console was started."""
+    """The last result of each source, by its id. A file keeps them, so that they survive a restart of the console."""
 
-    def __init__(self) -> None:
-        self._results: dict[str, CheckResult] = {}
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file or settings.data_dir() / "check-results.json"
         self._lock = threading.Lock()
+        self._results = _read(self._file)
 
     def all(self) -> Mapping[str, CheckResult]:
         """By the ids of the sources."""
@@ -62,7 +66,16 @@ class CheckResults:
         result = CheckResult(clock.now_ns(), read_findings(name))
         with self._lock:
             self._results[source_id] = result
+            with suppress(OSError):  # the page still shows it; a full disk has a finding of its own
+                private_file.replace(self._file, msgspec.json.encode(self._results))
         return result
+
+
+def _read(file: Path) -> dict[str, CheckResult]:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, CheckResult])
+    except (OSError, msgspec.MsgspecError):
+        return {}
 
 
 def read_findings(name: str) -> tuple[CheckStep, ...]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from blocks import settings
 from blocks.errors import FirstPartyGenericError
+from deployments import private_file
 from deployments.prefect_api import file_lock
 
 if TYPE_CHECKING:
@@ -55,11 +56,8 @@ def hold() -> Iterator[None]:
 
 def announce(url: str) -> None:
     """Publish the URL of this `up` for other commands."""
-    part = announcement_path().with_suffix(".part")
     running = RunningUp(url, pid=os.getpid(), started=time.time())
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123 - needs a mode
-        json.dump(asdict(running), file)
-    part.replace(announcement_path())
+    private_file.replace(announcement_path(), json.dumps(asdict(running)).encode())
 
 
 def read_announcement() -> RunningUp | None:

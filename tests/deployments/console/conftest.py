@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.console_client import ConsoleClient, ServedConsole
 
+from blocks import settings
 from deployments.console.sessions import Role
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 def store(engine: Engine, store_url: str, monkeypatch: pytest.MonkeyPatch) -> Engine:
     """The store that the console reads."""
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", store_url)
+    (settings.data_dir() / "check-results.json").unlink(missing_ok=True)  # of another test's store
     return engine
 
 

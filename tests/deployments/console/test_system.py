@@ -107,7 +107,7 @@ def test_a_check_is_kept_with_its_time(
 ) -> None:
     steps = (CheckStep("DNS", "ok", "it has an address", ""), CheckStep("TLS", "failed", HOSTILE, "Fix it."))
     monkeypatch.setattr(check_results, "read_findings", lambda name: steps if name == "1Pass" else ())
-    assert "not checked since" in shown_text(viewer.page("/system"))
+    assert "not checked yet" in shown_text(viewer.page("/system"))
     assert "1 source is checked: 1 ok, 1 failed." in operator.submit("/system", action="check", source="")
     page = viewer.page("/system")
     assert "2 steps ok DNS it has an address failed TLS" in shown_text(page)
