@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
 BENCHMARKS := collect backfill reconcile chain budget forward run_cost console
 
-.PHONY: demo test test-prefect test-real test-install torture check bench soak fleet format lock clean
+.PHONY: demo test test-prefect test-real test-install torture check docs bench soak fleet format lock clean
 
 demo: .venv/runtime  ## set up, collect from the sandbox, show what came
 	@$(BIN)/onepassword-source demo
@@ -34,6 +34,10 @@ check: .venv/dev  ## linters, types, and which floor may import which
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
+docs: .venv/dev  ## the documentation as a site that needs no network; a broken link or a page without a place in it fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Open site/index.html."
+
 bench: .venv/dev  ## what is fast and what is not, on SQLite and PostgreSQL: half an hour or more, all tables
 	@for what in $(BENCHMARKS); do $(BIN)/python tests/benchmarks/$$what.py || exit; done
 
@@ -56,7 +60,7 @@ lock: .venv/dev  ## resolve the dependencies anew; the locks hold names, version
 	    --no-header --no-annotate --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:
-	rm -rf .venv .demo
+	rm -rf .venv .demo site
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; name one with: make PYTHON=python3.12 …")'
