@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
 BENCHMARKS := collect backfill reconcile chain budget forward run_cost console
 
-.PHONY: demo test test-prefect test-real test-install torture check docs bench soak fleet format lock clean
+.PHONY: demo test test-prefect test-real test-install torture check docs reference bench soak fleet format lock clean
 
 demo: .venv/runtime  ## set up, collect from the sandbox, show what came
 	@$(BIN)/onepassword-source demo
@@ -58,6 +58,9 @@ lock: .venv/dev  ## resolve the dependencies anew; the locks hold names, version
 	    --no-header --no-annotate pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-header --no-annotate --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+reference: .venv/dev  ## write the pages of docs/reference that are made from the code
+	@PYTHONPATH=tests $(BIN)/python -m support.reference
 
 clean:
 	rm -rf .venv .demo site

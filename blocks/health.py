@@ -30,29 +30,6 @@ UNHEALTHY: Status = "UnHealthy"
 NOT_RUNNING = "NotRunning"
 """The name of the condition of a source whose runs do not begin or do not work."""
 
-NAMES = (
-    "ThirdPartyConfigError",
-    "ThirdPartyGenericError",
-    "FirstPartyGenericError",
-    "Recovered",
-    "CursorRejected",
-    "EventsQuarantined",
-    "EventsInFuture",
-    "UnknownMember",
-    "UnknownValue",
-    "TokenExpires",
-    "ScopeLost",
-    "ScopeGained",
-    "Silence",
-    "Lag",
-    NOT_RUNNING,
-    "Gap",
-    "GapLost",
-    "SharedAccount",
-    "EventsRejected",
-)
-"""Every `eventName`."""
-
 
 @dataclass(frozen=True, slots=True)
 class Condition:

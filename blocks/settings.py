@@ -15,7 +15,7 @@ SHARE_MIN = 0.01
 
 @dataclass(frozen=True)
 class Setting:
-    """One environment variable: its name without the prefix, its default in words, and what it does."""
+    """One environment variable: its name without the prefix, its default, and what it does."""
 
     name: str
     default: str
@@ -23,25 +23,67 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("DATA_DIR", "the user's data directory", "where the store, the secrets and Prefect's own files are kept"),
     Setting(
-        "DATABASE_URL", "sqlite file `events.db` in DATA_DIR", "the event store: `sqlite:///…` or `postgresql://…`"
+        "DATA_DIR",
+        "the user's data directory (`~/.local/share/onepassword-source`)",
+        "Where the store, the secrets, the logs and Prefect's own files are.",
     ),
-    Setting("ALLOWED_HOSTS", "none", "further hosts that a token may be sent to, separated by commas"),
-    Setting("API_TOKEN", "none", "the token for `apply`, where the file holds none"),
-    Setting("PORT", "4200", "the port of the Prefect server that `up` starts"),
-    Setting("CONSOLE_PASSWORD", "the password of `up`", "the operators' password of `console`"),
-    Setting("CONSOLE_VIEWER_PASSWORD", "derived from the operators'", "the viewers' password of `console`"),
-    Setting("NOTIFY", "none", "the notification block, as TYPE/NAME, for sources in error and for trouble of `up`"),
-    Setting("HEARTBEAT_URL", "none", "a secret URL that `up` requests once a minute while all is well"),
-    Setting("RUNS_KEPT", "14d", "how long Prefect keeps runs and their logs"),
+    Setting(
+        "DATABASE_URL",
+        "`events.db` in the data directory",
+        "The event store: `sqlite:////path/events.db` or `postgresql://user:password@host/database`. With `?timeout=5`,"
+        " SQLite waits 5 seconds for another writer (default 60).",
+    ),
+    Setting(
+        "ALLOWED_HOSTS",
+        "none",
+        "More hosts (`host` or `host:port`, separated by commas) that a token may be sent to.",
+    ),
+    Setting(
+        "API_TOKEN",
+        "none",
+        "The token for `apply`, if the file has none. It is removed from the environment before any child process"
+        " starts.",
+    ),
+    Setting("PORT", "`4200`", "The port of the Prefect server that `up` starts."),
+    Setting("CONSOLE_PASSWORD", "the password of `up`", "The operators' password of `onepassword-source console`."),
+    Setting(
+        "CONSOLE_VIEWER_PASSWORD",
+        "derived from the operators'",
+        "The viewers' password of `onepassword-source console`.",
+    ),
+    Setting(
+        "NOTIFY",
+        "none",
+        "The notification block, as `TYPE/NAME`, for sources in error and for problems of `up` itself"
+        " (see [Notifications](../how-to/notifications.md)).",
+    ),
+    Setting(
+        "HEARTBEAT_URL",
+        "none",
+        "A dead-man's switch: `up` requests this URL once a minute while everything works"
+        " (see [Watched from outside](../explanation/up.md#watched-from-outside)). The URL is a secret: it is never"
+        " shown, and no child process of `up` gets it.",
+    ),
     Setting(
         "RATE_LIMITS",
-        "600/60 30000/3600",
-        "requests per seconds that an account may make, or `off`; the default is not for servers on this machine",
+        "`600/60 30000/3600`",
+        "Requests per seconds that one account may make, or `off`. Servers on this machine are unlimited unless this is"
+        " set.",
     ),
-    Setting("BACKFILL_SHARE", "0.8", "the part of those limits that backfills may use, 0.01 to 1"),
+    Setting(
+        "BACKFILL_SHARE",
+        "`0.8`",
+        "The share of those limits that backfills may use, 0.01 to 1. The rest is for live collection.",
+    ),
+    Setting(
+        "RUNS_KEPT",
+        "`14d`",
+        "How long Prefect keeps runs and their logs: `12h`, `14d`, `8w`. It keeps its own events for at most two days."
+        " Events of 1Password are not affected.",
+    ),
 )
+"""All settings. Defaults and meanings are Markdown: docs/reference/configuration.md is made from them."""
 
 
 def read(name: str) -> str | None:

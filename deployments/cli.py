@@ -48,18 +48,21 @@ SIEM = (
     CommandEntry("list", "List the SIEMs, one line each.", "siem list --json"),
     CommandEntry(
         "status",
-        "Show sent and waiting events of each SIEM, and its last error. Exit code 1 if one is in error.",
+        "Show sent and waiting events of each SIEM, and its last error.",
         "siem status soc",
+        exits={IN_ERROR: "one is in error"},
     ),
     CommandEntry(
         "test",
         "Show what would be sent, and which rule filters an event. Sends the SIEM only a test request.",
         "siem test soc --sample 5",
+        exits={IN_ERROR: "the SIEM does not accept the test request"},
     ),
     CommandEntry(
         "run",
-        "Forward now, in this process. Exit code 1 if the SIEM is in error, 3 if another run forwards.",
+        "Forward now, in this process.",
         "siem run soc",
+        exits={IN_ERROR: "the SIEM is in error", SKIPPED: "another run forwards"},
     ),
     CommandEntry(
         "pause", "Pause forwarding to a SIEM. New events wait; other SIEMs are not affected.", "siem pause soc"
@@ -85,18 +88,21 @@ COMMANDS = (
         "Create or update sources, or SIEMs, from JSON. New and changed sources are collected at once.",
         "apply source.json",
         SOURCES,
+        exits={IN_ERROR: "the token of a source was refused"},
     ),
     CommandEntry(
         "collect",
-        "Collect once, now. Exit code 1 if the source is in error, 3 if another run collects it.",
+        "Collect once, now.",
         "collect 1Pass",
         SOURCES,
+        exits={IN_ERROR: "the source is in error", SKIPPED: "another run collects it"},
     ),
     CommandEntry(
         "status",
-        "Show the health and the events of each source. Exit code 1 if one is in error or not running.",
+        "Show the health and the events of each source.",
         "status 1Pass --json",
         SOURCES,
+        exits={IN_ERROR: "a source is in error or not running, or `up` has a problem"},
     ),
     CommandEntry(
         "list", "List all sources, deleted ones too, one line each. `status` shows more.", "list --json", SOURCES
@@ -106,6 +112,7 @@ COMMANDS = (
         "Clear the errors of a source and collect now: in `up`, or in this process if `up` does not run.",
         "restart 1Pass",
         SOURCES,
+        exits={IN_ERROR: "the source is in error again", SKIPPED: "another run collects it"},
     ),
     CommandEntry(
         "token",
@@ -135,18 +142,21 @@ COMMANDS = (
         "Read a past time range again and store missing events. Live collection continues, and has priority.",
         "backfill 1Pass --start 2026-08-01 --end 2026-08-15 --plan",
         SOURCES,
+        exits={IN_ERROR: "it failed; --resume continues it"},
     ),
     CommandEntry(
         "reconcile",
         "Read the recent past again and compare it with the store. A schedule does this every day.",
         "reconcile 1Pass --last 7d",
         SOURCES,
+        exits={IN_ERROR: "it failed"},
     ),
     CommandEntry(
         "check",
-        "Check everything a source needs, one line each. Changes nothing. Exit code 1 if a check fails.",
+        "Check everything a source needs, one line each. Changes nothing.",
         "check 1Pass",
         SOURCES,
+        exits={IN_ERROR: "a check fails"},
     ),
     CommandEntry(
         "health",
@@ -206,10 +216,11 @@ COMMANDS = (
     ),
     CommandEntry(
         "verify",
-        "Prove that no stored event was changed, removed or added since its commit. Exit code 1 if one was.",
+        "Prove that no stored event was changed, removed or added since its commit.",
         "verify 1Pass --checkpoints saved.jsonl",
         DATA,
         former_flags={"--head": "--print-checkpoint", "--against": "--checkpoints"},
+        exits={IN_ERROR: "an event was, or a checkpoint does not match"},
     ),
     CommandEntry(
         "siem",

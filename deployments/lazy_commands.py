@@ -26,7 +26,9 @@ RAW_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True}
 class CommandEntry:
     """A command, or a group of commands if it has `entries`. Its file is `commands/[GROUP/]NAME.py`.
 
-    `module` is the name of that file, if Python does not allow the command's own name (`import`).
+    `module` is the name of that file, if Python does not allow the command's own name (`import`). The file may have
+    `DETAILS`: paragraphs that follow `help` in the command's own help and in docs/reference/commands.md.
+    `exits` has the causes of the exit codes, other than 0 and 2, that a script should know.
     `former_names` and `former_flags` (old flag to new flag) still work, so that scripts keep running. Help and
     completion do not show them.
     """
@@ -40,6 +42,13 @@ class CommandEntry:
     former_names: tuple[str, ...] = ()
     former_flags: Mapping[str, str] = field(default_factory=dict)
     module: str = ""
+    exits: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def exit_sentence(self) -> str:
+        """`Exit code 1 if …, 3 if ….`; empty without such codes."""
+        causes = ", ".join(f"{code} if {cause}" for code, cause in self.exits.items())
+        return f"Exit code {causes}." if causes else ""
 
 
 class LazyGroup(TyperGroup):
@@ -133,13 +142,19 @@ def _load_command(entry: CommandEntry, package: str) -> Any:
     app = typer.Typer(add_completion=False, rich_markup_mode="rich")
     app.command(
         entry.name,
-        help=entry.help,
+        help=_full_help(entry, getattr(module, "DETAILS", "")),
         epilog=_epilog(entry),
         rich_help_panel=entry.panel,
         add_help_option=not entry.passes_arguments,
         context_settings=RAW_ARGUMENTS if entry.passes_arguments else None,
     )(module.command)
     return typer.main.get_command(app)
+
+
+def _full_help(entry: CommandEntry, details: str) -> str:
+    """The paragraphs of a command's own help: what it does, the exit codes, the details."""
+    paragraphs = [f"{entry.help} {entry.exit_sentence}", *details.split("\n\n")]
+    return "\n\n".join(text for paragraph in paragraphs if (text := " ".join(paragraph.split())))
 
 
 def _epilog(entry: CommandEntry) -> str | None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 FRESH_SECONDS = 75.0
 """If the file is older, nothing watches any more. A round takes 15 s, or 35 s if a probe hangs."""
+METRICS_SECONDS = 8.0
+"""The longest time that `/metrics` waits for the store. Prometheus waits for 10 s by default."""
 NOT_WATCHED = "`up` has ended or hangs: nothing watches it any more."
 
 

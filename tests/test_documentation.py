@@ -1,4 +1,4 @@
-"""Every command, flag, setting and configuration key stands in the documentation."""
+"""SIEMs, configuration keys, settings, dependencies and links: the documentation has them. See test_reference, too."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import pytest
 from support.paths import ROOT
 
 from blocks.config.source_config import SourceConfig
-from blocks.settings import PREFIX, SETTINGS
+from blocks.settings import SETTINGS
 from blocks.siem.base import SiemBlock
 from blocks.siem.configuration import KINDS as KINDS_OF_SIEM
 from blocks.siem.configuration import block_class, config_fields, parse_siems
-from deployments.cli import app
 from deployments.sandbox.__main__ import parser
 from deployments.sandbox.faults import KINDS
 
@@ -22,31 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DOCS = ROOT / "docs"
-COMMANDS_PAGE = (DOCS / "reference" / "commands.md").read_text()
 CONFIGURATION_PAGE = (DOCS / "reference" / "configuration.md").read_text()
 SANDBOX_PAGE = (DOCS / "reference" / "sandbox.md").read_text()
 FORWARD_PAGE = (DOCS / "how-to" / "forward.md").read_text()
-COMMANDS = {name: app.load(name) for name in app.commands}
-FLAGS = [
-    (name, flag)
-    for name, command in COMMANDS.items()
-    for parameter in command.params
-    for flag in parameter.opts
-    if flag.startswith("--") and flag != "--help"
-]
 SANDBOX_FLAGS = sorted({flag for action in parser("x")._actions for flag in action.option_strings if flag[:2] == "--"})
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command(name: str) -> None:
-    assert f"`onepassword-source {name}" in COMMANDS_PAGE
-
-
-@pytest.mark.parametrize("name", COMMANDS["siem"].commands)
-def test_every_command_for_siems(name: str) -> None:
-    assert f"siem {name}" in next(
-        line for line in COMMANDS_PAGE.splitlines() if line.startswith("| `onepassword-source siem`")
-    )
 
 
 @pytest.mark.parametrize("kind", KINDS_OF_SIEM)
@@ -78,20 +56,9 @@ def _with_plain_secrets(document: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(("command", "flag"), FLAGS)
-def test_every_flag(command: str, flag: str) -> None:
-    line = next(line for line in COMMANDS_PAGE.splitlines() if line.startswith(f"| `onepassword-source {command}"))
-    assert flag in line
-
-
 @pytest.mark.parametrize("flag", [flag for flag in SANDBOX_FLAGS if flag not in {"--help", "--no-bulk"}])
 def test_every_flag_of_the_sandbox(flag: str) -> None:
     assert f"`{flag}" in SANDBOX_PAGE
-
-
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_every_setting(setting: object) -> None:
-    assert f"| `{PREFIX}{setting.name}` |" in CONFIGURATION_PAGE  # type: ignore[attr-defined]
 
 
 def test_no_setting_is_read_that_is_not_listed() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from blocks import clock, settings
 from blocks.config import alert_thresholds, first_run
 from blocks.config.source_config import SourceConfig
+from blocks.config.source_keys import API_NAMES, API_VERSIONS, HOSTED_KEYS, NAME_MAX, SOURCE_KEYS
 from blocks.durations import DAYS_MAX
 from blocks.events_api.hosts import HostError, normalise_base_url
 from blocks.events_api.models import Api
@@ -20,35 +21,11 @@ from blocks.siem.privacy import processing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-NAME_MAX = 128
 TOKEN_SETTING = f"{settings.PREFIX}API_TOKEN"
 
-_API_VERSIONS = ("v2", "v1")
 _SCHEMA_KEYS = ("type", "version")
 _SOURCE_KEYS = ("sourceType", "schemaRef", "config")
-_HOSTED_KEYS = ("id", "name", "state", "alive", "hashAlgorithm")  # what an export of the hosted source may hold too
-_REQUIRED = ("name", "supported_apis")
-_OPTIONAL = (
-    "description",
-    "category",
-    "fields",
-    "base_url",
-    "api_token",
-    "api_version",
-    "collect_from",
-    "silence_after",
-    "lag_after",
-)
-_CONFIG_KEYS = (*_REQUIRED, *_OPTIONAL)
-_APIS = {
-    "sign-in": Api.SIGN_IN,
-    **dict.fromkeys(("signinattempts", "signInAttempts", "sign-in-attempts"), Api.SIGN_IN),
-    "itemUsage": Api.ITEM_USAGE,
-    **dict.fromkeys(("itemusages", "itemUsages", "item-usages"), Api.ITEM_USAGE),
-    "audit": Api.AUDIT,
-    **dict.fromkeys(("auditevents", "auditEvents", "audit-events"), Api.AUDIT),
-}
-"""What `supported_apis` may call an API: its name, and the spellings of 1Password's own."""
+_CONFIG_KEYS = tuple(key.name for key in SOURCE_KEYS)
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -63,7 +40,7 @@ class SourceValidator:
 
     def source(self, source: Mapping[str, object], path: str) -> SourceConfig | None:
         before = len(self.problems)
-        check_keys(source, path, _SOURCE_KEYS, self.problems, (*_HOSTED_KEYS, "filters"))
+        check_keys(source, path, _SOURCE_KEYS, self.problems, (*HOSTED_KEYS, "filters"))
         self._constant(source, path, "sourceType", "Universal")
         schema = self._object(source, path, "schemaRef")
         if schema is not None:
@@ -229,19 +206,19 @@ class SourceValidator:
         place = json_path(path, index)
         if not isinstance(name, str):
             self.problems.append(Problem(place, f"it is {describe_type(name)}", f"one of {', '.join(Api)}"))
-        elif name not in _APIS:
-            near = closest_match(name, _APIS)
-            expected = quote(_APIS[near]) if near else f"one of {', '.join(Api)}"
+        elif name not in API_NAMES:
+            near = closest_match(name, API_NAMES)
+            expected = quote(API_NAMES[near]) if near else f"one of {', '.join(Api)}"
             self.problems.append(Problem(place, f"the API {quote(name)} is not known", expected))
-        elif _APIS[name] in read_apis(names[:index]):
+        elif API_NAMES[name] in read_apis(names[:index]):
             self.problems.append(Problem(place, f"the API {quote(name)} is there twice", "each API once"))
         else:
-            return _APIS[name]
+            return API_NAMES[name]
         return None
 
     def _api_version(self, members: Mapping[str, object], path: str) -> str:
         found = members.get("api_version")
-        if found is None or found in _API_VERSIONS:
+        if found is None or found in API_VERSIONS:
             return str(found or "v2")
         self._add(path, "api_version", f"it is {_shown(found)}", '"v2" or "v1"')
         return "v2"
@@ -267,16 +244,16 @@ class SourceValidator:
 
 def read_apis(names: Iterable[object]) -> tuple[Api, ...]:
     """The APIs of a list of names, without those that name none."""
-    return tuple(_APIS[name] for name in names if isinstance(name, str) and name in _APIS)
+    return tuple(API_NAMES[name] for name in names if isinstance(name, str) and name in API_NAMES)
 
 
 def hosted_members(source: Mapping[str, Any], config: SourceConfig) -> dict[str, Any]:
     """What a source of a file without problems holds that only the hosted source knows, so that `export` gives it back.
 
-    Members: those of `_HOSTED_KEYS`, `schemaRef` where it has more than a type, and `supported_apis` where their
+    Members: those of `HOSTED_KEYS`, `schemaRef` where it has more than a type, and `supported_apis` where their
     spelling is not our own.
     """
-    found = {key: source[key] for key in _HOSTED_KEYS if key in source}
+    found = {key: source[key] for key in HOSTED_KEYS if key in source}
     if len(source["schemaRef"]) > 1:
         found["schemaRef"] = source["schemaRef"]
     names = source["config"]["supported_apis"]

@@ -97,6 +97,11 @@ def grant(
     return Grant(count, 0, now_ns), {window.key: cells[window] for window in windows}
 
 
+def count_spent(window: RateWindow, cells: dict[int, int], now_ns: int) -> int:
+    """How many of the window's requests are spent now."""
+    return sum(_counted(window, cells, now_ns).values())
+
+
 def is_late(windows: tuple[RateWindow, ...], granted_ns: int, answered_ns: int) -> bool:
     """True if the server may have counted a request so long after its grant that the count must be corrected."""
     return any(_slipped(window, granted_ns, answered_ns) for window in windows)

@@ -72,7 +72,7 @@ class ClaimColumns(SQLModel):
     """The columns of a claim, in every table that has claims (see `claims`)."""
 
     holder: str | None = Field(default=None, description="the run that has the claim")
-    holder_process: str | None = Field(default=None, sa_type=Text, description="see `process_identity`")
+    holder_process: str | None = Field(default=None, sa_type=Text, description="its process, and the machine of that")
     claimed_ns: int | None = _ns("when the claim was acquired")
     claim_renewed_ns: int | None = _ns("when it was last renewed")
     claim_expires_ns: int | None = _ns()
@@ -125,7 +125,7 @@ class SourceRow(SQLModel, table=True):
         default="{}",
         sa_type=Text,
         sa_column_kwargs={"server_default": "{}"},
-        description="JSON map: see `blocks.siem.privacy.processing`",
+        description="JSON map of its processing rules; see `blocks.siem.privacy.processing`",
     )
 
 
@@ -167,7 +167,7 @@ class StreamRow(ClaimColumns, FailureColumns, table=True):
     progress_ns: int | None = _ns("last committed page")
     drained_ns: int | None = _ns("start of the last complete drain")
 
-    lag_ns: int | None = _ns("event lag: see `streams.DrainStats`")
+    lag_ns: int | None = _ns("event lag, in nanoseconds; see `streams.DrainStats`")
     quiet_ns: int | None = _ns("longest time between events lately")
     quiet_at_ns: int | None = _ns("when that was seen")
     pruned: int = _counter("events removed because of their age")
@@ -242,7 +242,7 @@ class HealthEventRow(SQLModel, table=True):
     source_name: str = Field(description="as it was then")
     api: str | None = None
     time_ns: int = Field(sa_type=BigInteger)
-    name: str = Field(description="see `blocks.health`")
+    name: str = Field(description="the `eventName`; see `blocks.health`")
     severity: str = Field(description="Error or Warning")
     status: str = Field(description="Healthy or UnHealthy")
     tracker: str = Field(description="what changed, such as error/audit")
@@ -290,7 +290,7 @@ class FieldRow(SQLModel, table=True):
 
 
 class AuditLogRow(SQLModel, table=True):
-    """What a person or a schedule did to the store, kept for audits."""
+    """What a person or a schedule did to the store, for audits: each change, deletion, purge, and batch of a prune."""
 
     __tablename__ = "audit_log"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -319,7 +319,7 @@ class PrunedEventRow(SQLModel, table=True):
 
 
 class ChainLinkRow(SQLModel, table=True):
-    """A link of a stream's hash chain: one committed page (see `chain`)."""
+    """A link of a stream's hash chain: one committed page with new events (see `chain`)."""
 
     __tablename__ = "chain"
     __table_args__ = (Index("chain_by_id", "stream_id", "last_id"),)
@@ -374,7 +374,7 @@ class LateOrMissedRow(SQLModel, table=True):
 
 
 class ChangedBodyRow(SQLModel, table=True):
-    """Another body that the server sent later under the uuid of a stored event; the event stays as it was."""
+    """Another body that the server sent later, to any run, under the uuid of a stored event, which stays as it was."""
 
     __tablename__ = "changed_bodies"
     __table_args__ = (UniqueConstraint("stream_id", "uuid", "digest"), {"sqlite_autoincrement": True})
@@ -412,7 +412,9 @@ class PositionRow(ClaimColumns, FailureColumns, table=True):
     pair_id: str = Field(primary_key=True)
     stream_id: int = Field(primary_key=True, sa_type=Integer, sa_column_kwargs=_GIVEN)
     acknowledged_id: int = Field(sa_type=BigInteger)
-    in_flight: str | None = Field(default=None, sa_type=Text, description="JSON: see `positions`")
+    in_flight: str | None = Field(
+        default=None, sa_type=Text, description="JSON: the batches that are being sent; see `positions`"
+    )
     replays: int = _counter("how often it was set to another event")
 
     sent: int = _counter()
@@ -498,7 +500,10 @@ class WindowRow(ClaimColumns, table=True):
 
 
 class EventIndexRow(SQLModel, table=True):
-    """What an event can be searched by: its time, and numbers in `index_values` (see `search`)."""
+    """What the console searches an event by: its time, and numbers in `index_values` (see `search`).
+
+    It is filled behind collection.
+    """
 
     __tablename__ = "event_index"
     __table_args__ = (
@@ -539,7 +544,7 @@ class IndexValueRow(SQLModel, table=True):
     __table_args__ = (UniqueConstraint("kind", "value"), {"sqlite_autoincrement": True})
 
     id: int | None = Field(default=None, sa_column=Column("id", Integer, Identity(), primary_key=True))
-    kind: int = Field(sa_type=SmallInteger, description="see `search.members.Kind`")
+    kind: int = Field(sa_type=SmallInteger, description="the number of the kind of value; see `search.members.Kind`")
     value: str = Field(sa_type=Text)
     day: int = Field(sa_type=Integer, description="of the newest event that had it when it was indexed")
 
@@ -590,7 +595,10 @@ class NameRow(SQLModel, table=True):
 
 
 class InsightDayRow(SQLModel, table=True):
-    """The counts of a stream's events in one day (see `insight.day_counts`). They can be made again from the index."""
+    """The counts of a stream's events in one day, for the page Insight: numbers of values, no values.
+
+    They can be made again from the index (see `insight.day_counts`).
+    """
 
     __tablename__ = "insight_days"
 

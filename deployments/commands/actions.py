@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 CODE_CELLS = 16  # longer codes push their words to the right
 
+DETAILS = """
+The codes are those of all three APIs, or those whose codes or words contain FILTER: `uva` with `grant` reads "gave a
+person access to a vault".
+"""
+
 
 def command(
     text: Annotated[

@@ -42,6 +42,14 @@ if TYPE_CHECKING:
 NAMED_RUNS_MAX = 5
 """Up to this many started runs are named one by one."""
 
+DETAILS = """
+A file holds one source or SIEM, or several. An unchanged source is left alone. Where `up` runs, a new or changed source
+is collected at once, several of them one a second; the errors of a changed source are cleared.
+
+Each new token is checked by introspection first: its region, account, scopes and expiry. A source whose token is
+refused stays as it is; the others are applied.
+"""
+
 
 def command(
     file: Annotated[

@@ -53,6 +53,12 @@ class BackfillOptions:
     as_json: bool
 
 
+DETAILS = """
+--plan shows the windows, how many of their events are stored, and how long the backfill takes. --resume continues a
+backfill that was stopped. --readers and --distributed share the work.
+"""
+
+
 def command(
     name: Name,
     start: Annotated[

@@ -31,6 +31,11 @@ WAY_SECONDS = KNOWN_SECONDS + network.DNS_SECONDS + network.REACH_SECONDS + 2
 STYLES = {"ok": "green", "warning": "bold yellow", "failed": "bold red", "not checked": "dim"}
 STEP_WIDTH = len("Prefect server")
 
+DETAILS = """
+It checks the configuration, DNS, TLS, the clock, the token and its scopes, the store, the disk, Prefect, the schedule,
+the runner, the runs and the collection (open errors, retries, lag), and shows what to do about each problem.
+"""
+
 
 def command(
     name: Name,

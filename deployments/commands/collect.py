@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 
     from deployments.prefect_api.server_access import PrefectAccess
 
+DETAILS = """
+Without `up`, it starts a temporary Prefect server. After exit code 3, new events may not be stored yet when the
+command ends, but nothing is wrong.
+"""
+
 
 def command(name: Name, as_json: Json = False) -> int:
     """Collect once. Returns 0: done, 1: the source is in error, 3: other runs work on every API, 130: it was stopped.

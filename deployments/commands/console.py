@@ -29,6 +29,11 @@ PLAIN_HTTP = (
 )
 READ_ONLY = "No Prefect server is configured, so the console only reads. Set PREFECT_API_URL, or start `up`, to act."
 
+DETAILS = """
+This is for several machines, or beside a Prefect server of your own. The console only reads if no Prefect API is
+configured.
+"""
+
 
 def command(
     host: Annotated[

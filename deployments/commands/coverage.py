@@ -74,6 +74,12 @@ class CoverageOptions:
     as_json: bool
 
 
+DETAILS = """
+Each gap shows how long 1Password still keeps the missing events, and the command that fetches them. The page of --html
+can be read by its owner only (mode 0600).
+"""
+
+
 def command(
     name: Name,
     api: Apis = None,

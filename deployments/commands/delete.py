@@ -17,6 +17,11 @@ from deployments.terminal_output import ERROR, print_json, print_line, print_not
 if TYPE_CHECKING:
     from deployments.lifecycle import Deletion
 
+DETAILS = """
+Its run ends after the current page. Then the schedule, the deployment and the token are removed. `apply` attaches the
+source to its events again.
+"""
+
 
 def command(
     name: Name,

@@ -30,6 +30,8 @@ NAME = "demo"
 DIRECTORY = Path(".demo")
 SHOWN = 8
 
+DETAILS = "This is what `make demo` runs. It needs no account."
+
 
 def command() -> int:
     """Collect from a sandbox and show the events. Each demo starts with an empty store."""

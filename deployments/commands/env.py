@@ -8,6 +8,10 @@ from deployments.commands.support.options import Json
 from deployments.prefect_api import server_access
 from deployments.terminal_output import print_json
 
+DETAILS = """
+Use it as `eval "$(onepassword-source env)"`. With --json it prints the variables as an object.
+"""
+
 
 def command(as_json: Json = False) -> None:
     """Print the environment of Prefect's own command line, for `eval` or as a JSON object. It holds a password."""

@@ -52,6 +52,15 @@ class EventsOptions:
     filters: EventFilters
 
 
+DETAILS = """
+It shows who did what, and from where. All filters together select the events. Case does not matter, and * matches
+anything.
+
+--output writes the format that the file name ends with: .csv, .ndjson or .jsonl (each body as it was received, one on
+each line), .json, or .parquet (which needs the extra `parquet`).
+"""
+
+
 def command(
     name: Name,
     api: Apis = None,

@@ -14,6 +14,8 @@ from deployments.commands.support.output_file import output_file
 from deployments.prefect_session import prefect_session
 from deployments.terminal_output import print_note, print_warning
 
+DETAILS = "The token is masked unless you give --with-token."
+
 
 def command(
     name: Name,

@@ -36,6 +36,10 @@ DEFAULT_SINCE = "7d"
 REREAD_IDS = 1000
 """So many ids are read again: on PostgreSQL, a smaller id may become visible after a larger one."""
 
+DETAILS = """
+Without --since, it shows the last 7 days. With --json it prints the records, with --json and --follow one on each line.
+"""
+
 
 def command(
     name: OneSource = None,

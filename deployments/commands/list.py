@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 COLUMNS = ("name", "state", "events", "APIs", "base URL")
 NAME_CELLS = 24
 
+DETAILS = "It is read from the store and needs no Prefect."
+
 
 def command(as_json: Json = False) -> None:
     """Print one row for each source, including deleted sources."""

@@ -50,6 +50,9 @@ class PruneOptions:
     as_json: bool = False
 
 
+DETAILS = "It shows how many events are old enough, and asks before it removes them."
+
+
 def command(
     name: OneSource = None,
     older_than: Annotated[

@@ -18,6 +18,8 @@ from deployments.commands.support.usage import usage_error
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
+DETAILS = "Missing events are stored and counted as late or missed; changed bodies are recorded."
+
 
 def command(
     name: Name,

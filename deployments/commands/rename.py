@@ -12,6 +12,8 @@ from deployments.commands.support.run_notes import FINISHING_PAGE
 from deployments.prefect_session import prefect_session
 from deployments.terminal_output import print_json, print_line, print_note, printable, with_spinner
 
+DETAILS = "Its id, events and cursors stay, and a scheduled run uses the new name."
+
 
 def command(
     old: Annotated[str, typer.Argument(metavar="OLD", help="The name of the source.", show_default=False)],

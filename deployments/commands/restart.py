@@ -9,6 +9,8 @@ from deployments.commands.support.run_notes import FINISHING_PAGE, note_after_st
 from deployments.prefect_session import prefect_session
 from deployments.terminal_output import print_json, print_line, printable, with_spinner
 
+DETAILS = "After exit code 3, new events may not be stored yet when the command ends, but nothing is wrong."
+
 
 def command(name: Name, as_json: Json = False) -> int:
     """Clear the errors and collect now: in a worker if there is a server, otherwise in this process."""

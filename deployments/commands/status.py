@@ -54,6 +54,19 @@ PACE_COLUMNS = ("API", "last success (UTC)", "last hour", "last 24 h", "by the h
 BARS = "▁▂▃▄▅▆▇█"
 EMPTY_BAR = "·"
 
+DETAILS = """
+It shows since when the source has its health, its open conditions, and what to do; for each API the stored events, the
+newest event, the two lags, the last success, which attempt a retry is at, and the last 24 hours; and one line for each
+SIEM. With more than five sources, each has one line, errors first; give a name for details.
+
+Event lag is the median age of the events in the last page when they were received: the delay at 1Password. Collector
+lag is the time since the last complete read of the API began (last success): the delay of this program.
+
+Last hour and last 24 h are exact. The bars show 24 hours of the clock, the current hour last, by the time of the
+events. Each API has its own scale, and a dot is an hour without events. Late events are added to the hour in which they
+happened.
+"""
+
 
 def command(
     name: OneSource = None,
@@ -71,10 +84,11 @@ def command(
     with source_status.opened_store() as engine:
         sources = judged_sources(engine, name)
         if form == "prometheus":
-            from deployments.one_machine import metrics  # noqa: PLC0415 - 0.1 s that only this format needs
+            from deployments.one_machine import metrics, store_measures  # noqa: PLC0415 - 0.1 s for this format alone
 
             names = {source.name for source in sources}
-            metrics.print_metrics(sources, [one for one in forward_status.pairs(engine) if one.source in names])
+            forwards = [one for one in forward_status.pairs(engine) if one.source in names]
+            metrics.print_metrics(sources, forwards, store_measures.measure(engine))
         elif form == "json":
             read = _load_details(engine, sources)
             print_json([_as_json(source, read) for source in sources])

@@ -11,6 +11,10 @@ from deployments.prefect_api.server_access import parse_listen_address
 from deployments.prefect_session import quiet_prefect
 from deployments.terminal_output import print_note
 
+DETAILS = """
+The Prefect server comes with its UI and with the console. Both need the password that this command shows.
+"""
+
 
 def command(
     host: Annotated[

@@ -54,6 +54,12 @@ class VerifyOptions:
     as_json: bool = False
 
 
+DETAILS = """
+It names the first page that does not match. A deleted source can be verified too, by its name or its id.
+--checkpoints compares the store with checkpoints that were saved elsewhere.
+"""
+
+
 def command(
     name: Name,
     api: Apis = None,

@@ -18,7 +18,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 
 from deployments import up_health
-from deployments.up_health import NOT_WATCHED
+from deployments.up_health import METRICS_SECONDS, NOT_WATCHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from deployments.up_health import UpHealth
 
-METRICS_SECONDS = 8.0
-"""Prometheus waits for 10 s by default."""
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OK, UNAVAILABLE, UNAUTHORIZED = 200, 503, 401
 
@@ -106,10 +104,11 @@ def source_metrics() -> bytes:
     """What `status --format prometheus` prints. Raises SourceError."""
     from blocks.store import source_health, source_status  # noqa: PLC0415 - 20 MB, on the first request and in its thread
     from blocks.store.forwarding import forward_status  # noqa: PLC0415 - 20 MB, on the first request and in its thread
-    from deployments.one_machine import metrics  # noqa: PLC0415
+    from deployments.one_machine import metrics, store_measures  # noqa: PLC0415
 
     with source_status.opened_store() as engine:
-        return metrics.render(source_health.judged_sources(engine), forward_status.pairs(engine))
+        sources, forwards = source_health.judged_sources(engine), forward_status.pairs(engine)
+        return metrics.render(sources, forwards, store_measures.measure(engine))
 
 
 def up_metrics(health: UpHealth | None, *, store_answers: bool) -> bytes:

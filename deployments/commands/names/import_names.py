@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from blocks.config.name_file import NameFile
     from blocks.store.names import ImportCounts
 
+DETAILS = """
+The file is what `op vault list`, `op item list`, `op user list` or `op group list` print with --format json, what
+Connect or an SDK returns, or CSV with the columns uuid, kind, name and vault_uuid. Importing again updates what has
+changed.
+"""
+
 
 def command(
     file: Annotated[

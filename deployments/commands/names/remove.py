@@ -11,6 +11,8 @@ from deployments.commands.support.options import Json, Yes
 from deployments.commands.support.usage import usage_error
 from deployments.terminal_output import confirm, print_json, print_line
 
+DETAILS = "--all asks first."
+
 
 def command(
     uuids: Annotated[list[str] | None, typer.Argument(metavar="[UUID]…", help="Ids.", show_default=False)] = None,

@@ -14,6 +14,10 @@ from deployments.terminal_output import print_json, print_line
 
 DATABASES = ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL")
 
+DETAILS = """
+The encryption key is that of Prefect's blocks. Older backups of Prefect's database need the older secrets.json.
+"""
+
 
 def command(
     password_only: Annotated[

@@ -18,6 +18,11 @@ from deployments.terminal_output import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+DETAILS = """
+--set takes KEY=VALUE; the value is text or JSON. A secret is not accepted on the command line: --set KEY= has you type
+it without echo.
+"""
+
 
 def command(
     name: Siem,

@@ -15,6 +15,8 @@ from deployments.terminal_output import confirm, print_json, print_line, printab
 if TYPE_CHECKING:
     from blocks.store.forwarding.records import ForwardPair
 
+DETAILS = "It asks before it sends events again that were sent already."
+
 
 def command(
     name: Siem,

@@ -36,6 +36,8 @@ STATES = ("retrying", "withheld", "waiting", "ok", "paused", "source deleted")
 """The order of the overview, after the errors."""
 NOT_FOR_SIEM = "Nothing is sent: the field _siemForward of the source is not true."
 
+DETAILS = "With more than five pairs of a source and a SIEM, each has one line; --source shows one in detail."
+
 
 def command(name: OneSiem = None, source: OfSource = None, as_json: Json = False) -> int:
     """Print how far each SIEM is; if there are many, one line each. Returns 1 if one is in error."""
