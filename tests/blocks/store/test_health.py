@@ -14,7 +14,8 @@ from support.values import SOURCE
 from blocks import clock
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError, ThirdPartyGenericError, TokenError
 from blocks.events_api.models import Api, Drift, Event, InvalidItem, Page
-from blocks.health import ERROR, NAMES, UNHEALTHY, WARNING, Condition, HealthEvent, error_condition
+from blocks.health import ERROR, UNHEALTHY, WARNING, Condition, HealthEvent, error_condition
+from blocks.health_event_kinds import NAMES
 from blocks.store import health, pages, sources, streams
 from blocks.store.engine import writing
 

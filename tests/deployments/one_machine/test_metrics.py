@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,9 +17,13 @@ from support.values import SOURCE
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
+from blocks.events_api.rate_limit import DOCUMENTED
 from blocks.health import WARNING, Condition
-from blocks.store import health, sources, streams
+from blocks.store import health, rate_limit_windows, sources, streams
+from blocks.store.database_size import database_size
+from blocks.store.engine import sqlite_path
 from deployments import cli
+from deployments.one_machine.metrics import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -152,9 +158,63 @@ def test_any_name_can_be_a_label(engine: Engine, scrape: Scrape) -> None:
     assert sample.labels == {"source": NASTY.name}
 
 
-def test_a_store_without_sources_has_the_build_alone(engine: Engine, scrape: Scrape) -> None:
-    samples = [sample.name for family in scrape().families.values() for sample in family.samples]
-    assert samples == ["onepassword_source_build_info"]
+def test_a_store_without_sources_has_the_build_and_its_size(engine: Engine, scrape: Scrape) -> None:
+    samples = {sample.name.removeprefix(PREFIX) for family in scrape().families.values() for sample in family.samples}
+    assert samples == {"build_info", "store_size_bytes", "disk_free_bytes"}
+
+
+def test_when_a_token_expires(engine: Engine, scrape: Scrape) -> None:
+    sources.save(engine, SOURCE)
+    assert scrape().value("token_expires_timestamp_seconds") is None
+    sources.save(engine, replace(SOURCE, token_expires_ns=START_NS + 5 * 10**9))
+    assert scrape().value("token_expires_timestamp_seconds") == START + 5
+
+
+def test_the_size_of_the_store_and_the_free_disk(engine: Engine, store_url: str, scrape: Scrape) -> None:
+    found = scrape().families
+    (size,) = found[f"{PREFIX}store_size_bytes"].samples
+    assert size.value == database_size(engine).size > 100_000
+    free = {sample.labels["directory"]: sample.value for sample in found[f"{PREFIX}disk_free_bytes"].samples}
+    assert all(0 < value == pytest.approx(shutil.disk_usage(place).free, rel=0.2) for place, value in free.items())
+    if path := sqlite_path(store_url):
+        assert str(Path(path).parent) in free
+
+
+def test_how_much_of_the_rate_limits_is_used(engine: Engine, moving: MovingClock, scrape: Scrape) -> None:
+    rate_limit_windows.acquire(engine, "account/A", DOCUMENTED, 7)
+    moving.advance(120)
+    rate_limit_windows.acquire(engine, "account/A", DOCUMENTED, 5)
+    rate_limit_windows.pause(engine, "account/A", 30)
+    found = scrape().families
+    values = {
+        (name, *sample.labels.values()): sample.value
+        for name in ("rate_limit_used", "rate_limit_allowed", "rate_limit_paused_until_timestamp_seconds")
+        for sample in found[PREFIX + name].samples
+    }
+    assert values == {
+        ("rate_limit_used", "A", "60"): 5,
+        ("rate_limit_used", "A", "3600"): 12,
+        ("rate_limit_allowed", "A", "60"): 600,
+        ("rate_limit_allowed", "A", "3600"): 30_000,
+        ("rate_limit_paused_until_timestamp_seconds", "A"): START + 150,
+    }
+    moving.advance(31)
+    assert not scrape().families[f"{PREFIX}rate_limit_paused_until_timestamp_seconds"].samples
+
+
+def test_limits_that_are_off_have_no_metric(engine: Engine, scrape: Scrape, monkeypatch: pytest.MonkeyPatch) -> None:
+    rate_limit_windows.acquire(engine, "account/A", DOCUMENTED, 7)
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_RATE_LIMITS", "off")
+    assert not scrape().families[f"{PREFIX}rate_limit_used"].samples
+
+
+def test_what_was_carried_over_to_an_account_is_shown_once(engine: Engine, scrape: Scrape) -> None:
+    rate_limit_windows.acquire(engine, "source/1", DOCUMENTED, 7)
+    accounts = [sample.labels["account"] for sample in scrape().families[f"{PREFIX}rate_limit_used"].samples]
+    assert accounts == ["source/1", "source/1"]
+    rate_limit_windows.carry_over(engine, "source/1", "account/A")
+    accounts = [sample.labels["account"] for sample in scrape().families[f"{PREFIX}rate_limit_used"].samples]
+    assert accounts == ["A", "A"]
 
 
 def test_how_far_each_siem_is(engine: Engine, scrape: Scrape) -> None:
