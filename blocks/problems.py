@@ -52,9 +52,9 @@ def json_path(path: str, key: str | int) -> str:
     return f"{path}[{quote(key)}]"
 
 
-def quote(text: str) -> str:
+def quote(text: str, maximum: int = QUOTE_MAX) -> str:
     """A text in quotes, cut short, with everything escaped that a terminal would not just print."""
-    cut = text if len(text) <= QUOTE_MAX else text[: QUOTE_MAX - 1] + "…"
+    cut = text if len(text) <= maximum else text[: maximum - 1] + "…"
     return json.dumps(cut, ensure_ascii=not cut.isprintable())
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blocks.errors import ThirdPartyConfigError
+from blocks.secret_references import onepassword_cli
 
 PREFIX = "ONEPASSWORD_SOURCE_"
 PORT_MAX = 65535
@@ -20,6 +21,8 @@ class Setting:
     name: str
     default: str
     meaning: str
+    is_secret: bool = False
+    """True: NAME_FILE may name a file that holds it, and it may be a reference op://…"""
 
 
 SETTINGS = (
@@ -33,6 +36,7 @@ SETTINGS = (
         "`events.db` in the data directory",
         "The event store: `sqlite:////path/events.db` or `postgresql://user:password@host/database`. With `?timeout=5`,"
         " SQLite waits 5 seconds for another writer (default 60).",
+        is_secret=True,
     ),
     Setting(
         "ALLOWED_HOSTS",
@@ -44,13 +48,20 @@ SETTINGS = (
         "none",
         "The token for `apply`, if the file has none. It is removed from the environment before any child process"
         " starts.",
+        is_secret=True,
     ),
     Setting("PORT", "`4200`", "The port of the Prefect server that `up` starts."),
-    Setting("CONSOLE_PASSWORD", "the password of `up`", "The operators' password of `onepassword-source console`."),
+    Setting(
+        "CONSOLE_PASSWORD",
+        "the password of `up`",
+        "The operators' password of `onepassword-source console`.",
+        is_secret=True,
+    ),
     Setting(
         "CONSOLE_VIEWER_PASSWORD",
         "derived from the operators'",
         "The viewers' password of `onepassword-source console`.",
+        is_secret=True,
     ),
     Setting(
         "NOTIFY",
@@ -64,6 +75,7 @@ SETTINGS = (
         "A dead-man's switch: `up` requests this URL once a minute while everything works"
         " (see [Watched from outside](../explanation/up.md#watched-from-outside)). The URL is a secret: it is never"
         " shown, and no child process of `up` gets it.",
+        is_secret=True,
     ),
     Setting(
         "RATE_LIMITS",
@@ -91,6 +103,16 @@ def read(name: str) -> str | None:
     return os.environ.get(PREFIX + name) or None
 
 
+def read_secret(name: str) -> str | None:
+    """The value of a secret setting, or None where it is not set. Raises ConfigurationError."""
+    return without_reference(PREFIX + name, read(name))
+
+
+def without_reference(variable: str, text: str | None) -> str | None:
+    """The text of a variable, or the secret in 1Password that it refers to. Raises ConfigurationError."""
+    return onepassword_cli.read(text, variable) if text and onepassword_cli.is_reference(text) else text
+
+
 def data_dir() -> Path:
     """The directory of everything that is kept on this machine. Made with mode 0700 where it is missing.
 
@@ -115,7 +137,15 @@ def data_dir() -> Path:
 
 
 def database_url() -> str:
-    return read("DATABASE_URL") or f"sqlite:///{data_dir() / 'events.db'}"
+    """The URL of the event store. Raises ConfigurationError if it is a reference to 1Password that cannot be read.
+
+    A reference is read once: this process and its children then have the URL in their environment.
+    """
+    url = read_secret("DATABASE_URL")
+    if url is None:
+        return f"sqlite:///{data_dir() / 'events.db'}"
+    os.environ[PREFIX + "DATABASE_URL"] = url
+    return url
 
 
 def allowed_hosts() -> frozenset[str]:

@@ -27,25 +27,29 @@ if TYPE_CHECKING:
 COMPLETION_VARIABLE = f"_{PROGRAM}_COMPLETE".replace("-", "_").upper()
 """Typer's variable. The shell sets it when it completes a command line."""
 
+TOKEN_VARIABLE = settings.PREFIX + "API_TOKEN"
 _token: str | None = None
 
 
 def token_from_environment() -> str | None:
-    """The value of ONEPASSWORD_SOURCE_API_TOKEN, which `run_command` removed from the environment."""
-    return _token
+    """The token of ONEPASSWORD_SOURCE_API_TOKEN, which `run_command` removed from the environment.
+
+    Raises ConfigurationError if it is a reference to 1Password that cannot be read.
+    """
+    return settings.without_reference(TOKEN_VARIABLE, _token)
 
 
 def run_command(app: LazyGroup, arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. An error is one line; only --debug shows a traceback."""
     os.umask(0o077)  # only the owner may read what commands write
     try:
-        secret_files.read_into(os.environ)
+        warnings = secret_files.read_into(os.environ)
     except ThirdPartyConfigError as error:
         _print_error(str(error))
         return WRONG_USE
     global _token  # noqa: PLW0603 - no child process may inherit it
-    _token = os.environ.pop(settings.PREFIX + "API_TOKEN", None) or None
-    for sentence in proxies.make_readable(os.environ):
+    _token = os.environ.pop(TOKEN_VARIABLE, None) or None
+    for sentence in (*warnings, *proxies.make_readable(os.environ)):
         _print_error(f"Warning: {sentence}")
     rest, debug = _without_debug(sys.argv[1:] if arguments is None else arguments)
     try:

@@ -1,7 +1,8 @@
 """Secrets from files: a variable `NAME_FILE` names a file that holds the value of `NAME`.
 
 Containers, Kubernetes and systemd hand secrets over as files. A file is not shown where the environment of a process
-is: in the description of a container or of a pod, in a unit, in a crash report.
+is: in the description of a container or of a pod, in a unit, in a crash report. A credential of systemd needs no
+variable: the one named `database-url` is the value of ONEPASSWORD_SOURCE_DATABASE_URL.
 """
 
 from __future__ import annotations
@@ -10,53 +11,62 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blocks import settings
-from blocks.errors import ThirdPartyConfigError
+from blocks.problems import ConfigurationError, Problem
+from blocks.secret_references import secret_file
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
 SUFFIX = "_FILE"
-OCTETS_MAX = 65536
-OURS = ("API_TOKEN", "DATABASE_URL", "CONSOLE_PASSWORD", "CONSOLE_VIEWER_PASSWORD", "HEARTBEAT_URL")
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+"""The variable in which systemd passes the directory of a service's credentials."""
+OURS = tuple(settings.PREFIX + setting.name for setting in settings.SETTINGS if setting.is_secret)
 PREFECTS = (
     "PREFECT_API_AUTH_STRING",
     "PREFECT_SERVER_API_AUTH_STRING",
     "PREFECT_SERVER_DATABASE_CONNECTION_URL",
     "PREFECT_SERVER_ENCRYPTION_KEY",
 )
-VARIABLES = (*(settings.PREFIX + name for name in OURS), *PREFECTS)
+VARIABLES = (*OURS, *PREFECTS)
 """The variables that may come from a file."""
 
 
-def read_into(environment: MutableMapping[str, str]) -> None:
+def read_into(environment: MutableMapping[str, str]) -> list[str]:
     """Replace each `NAME_FILE` by `NAME` with the content of the file, without white space at its ends.
 
-    Raises ThirdPartyConfigError if a file cannot be read or is empty, or if both variables are set.
+    Returns a warning for each file that other users of this machine may read. Raises ConfigurationError with all
+    problems: a file cannot be read or holds no text, or both variables are set.
     """
+    problems: list[Problem] = []
+    warnings: list[str] = []
     for name in VARIABLES:
-        if path := environment.get(name + SUFFIX):
-            environment[name] = _read(name, path, is_set=bool(environment.get(name)))
-            del environment[name + SUFFIX]  # child processes get the value
+        path = environment.pop(name + SUFFIX, "") or _credential(name, environment)
+        if not path:
+            continue
+        file = str(Path(path).expanduser().absolute())
+        if environment.get(name):
+            problems.append(Problem(name + SUFFIX, f"{name} is set, too", f"one of the two: `unset {name}`"))
+            continue
+        try:
+            environment[name] = secret_file.read(file, name + SUFFIX).strip()  # child processes get the value
+        except ConfigurationError as error:
+            problems += error.problems
+        if warning := secret_file.exposure(file):
+            warnings.append(warning)
+    if problems:
+        raise ConfigurationError(problems)
+    return warnings
 
 
-def _read(name: str, path: str, *, is_set: bool) -> str:
-    if is_set:
-        raise _error(f"Both {name} and {name}{SUFFIX} are set.", f"Unset one of them: `unset {name}`.")
-    try:
-        with Path(path).open("rb") as file:
-            content = file.read(OCTETS_MAX + 1)
-        value = content.decode().strip()
-    except OSError as error:
-        raise _error(
-            f"{name}{SUFFIX} names {path}, which cannot be read: {error.strerror}.",
-            "Check that the file exists and that this user may read it.",
-        ) from None
-    except UnicodeDecodeError:
-        value = ""
-    if not value or len(content) > OCTETS_MAX or "\0" in value:
-        raise _error(f"{name}{SUFFIX} names {path}, which holds no text.", "Write the value into it, on one line.")
-    return value
+def credential_name(variable: str) -> str:
+    """The name of the credential that holds the value of a variable: database-url."""
+    return variable.removeprefix(settings.PREFIX).lower().replace("_", "-")
 
 
-def _error(message: str, hint: str) -> ThirdPartyConfigError:
-    return ThirdPartyConfigError(f"{message} Nothing was done.", hint=hint, code="setting")
+def _credential(name: str, environment: MutableMapping[str, str]) -> str:
+    """The path of the credential of a variable; empty if there is none, or the variable is set."""
+    directory = environment.get(CREDENTIALS)
+    if not directory or environment.get(name):
+        return ""
+    path = Path(directory) / credential_name(name)
+    return str(path) if path.exists() else ""

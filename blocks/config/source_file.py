@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from blocks.secret_references.secret_reader import SecretReader
+
 __all__ = [
     "ConfigurationError",
     "Problem",
@@ -37,18 +39,21 @@ __all__ = [
 
 FILE_MAX = 1024 * 1024
 _TOP_KEYS = ("api.version", "source", "sources")
-_HELD_TOKEN = re.compile(rb'"api_token"\s*:\s*"(?!\**")')
+_HELD_TOKEN = re.compile(rb'"api_token"\s*:\s*"(?!\**"|op://)')
 
 
-def parse_sources(data: bytes, *, allowed_hosts: frozenset[str], token: str | None = None) -> list[SourceConfig]:
+def parse_sources(
+    data: bytes, *, allowed_hosts: frozenset[str], token: str | None = None, secrets: SecretReader | None = None
+) -> list[SourceConfig]:
     """The sources of a JSON file. `token` stands in where the file holds none.
 
+    `secrets` reads tokens that the file refers to. Without it a reference is a problem, as for JSON from a browser.
     Raises ConfigurationError with all problems of the file at once.
     """
     document = json_file.decode(data)
     problems = list(json_file.repeated_keys(document))
     sources = _sources(document, problems)
-    read = [SourceValidator(problems, allowed_hosts, token).source(source, path) for path, source in sources]
+    read = [SourceValidator(problems, allowed_hosts, token, secrets).source(source, path) for path, source in sources]
     problems += _names_used_twice(sources)
     if problems:
         raise ConfigurationError(problems)

@@ -16,6 +16,7 @@ from blocks.events_api.models import Api
 from blocks.events_api.token import TokenClaims, read_claims, token_problem
 from blocks.problems import Problem, check_keys, closest_match, describe_type, json_path, quote
 from blocks.secret import Secret, is_masked
+from blocks.secret_references.secret_reader import SecretReader
 from blocks.siem.privacy import processing
 
 if TYPE_CHECKING:
@@ -32,8 +33,16 @@ _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 class SourceValidator:
     """Reads one source and collects what is wrong in `problems`, which the sources of a file share."""
 
-    def __init__(self, problems: list[Problem], allowed_hosts: frozenset[str], token: str | None) -> None:
+    def __init__(
+        self,
+        problems: list[Problem],
+        allowed_hosts: frozenset[str],
+        token: str | None,
+        secrets: SecretReader | None = None,
+    ) -> None:
+        """Without `secrets`, a token that is a reference (a file, a variable, op://) is a problem."""
         self.problems = problems
+        self._secrets = secrets or SecretReader(follows=False)
         self._allowed_hosts = allowed_hosts
         self._token_outside = None if is_masked(token or "") else token
         self._warnings: list[str] = []
@@ -165,8 +174,11 @@ class SourceValidator:
         return False
 
     def _token(self, members: Mapping[str, object], path: str) -> str | None:
-        place = json_path(path, "api_token")
-        token = self._text(members, path, "api_token")
+        place, count = json_path(path, "api_token"), len(self.problems)
+        given = self._secrets.read(members.get("api_token"), place, self.problems)
+        token = self._text({"api_token": given}, path, "api_token")
+        if len(self.problems) > count:
+            return None
         if token is None or is_masked(token):
             token, place = self._token_outside, TOKEN_SETTING
         if token is None:

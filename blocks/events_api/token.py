@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from blocks.problems import Problem
+from blocks.secret_references.secret_reader import is_reference, unread_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,6 +88,8 @@ def _time(value: object) -> float | None:
 
 def token_problem(place: str, token: str) -> Problem | None:
     """What is wrong with the form of a token that stands at `place` in a configuration, if anything is."""
+    if is_reference(token):
+        return unread_reference(place)
     if token != token.strip():
         return Problem(place, "the token has white space around it", "the token alone, without it")
     if re.match(r"bearer\s", token, re.IGNORECASE):

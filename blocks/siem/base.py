@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, model_validator
 from blocks.problems import ConfigurationError, Problem
 from blocks.secret import is_masked
 from blocks.secret_block import PATH, SecretBlock
+from blocks.secret_references.secret_reader import is_reference, unread_reference
 from blocks.siem.formats.event import Classifier
 from blocks.siem.privacy import rules as privacy_rules
 
@@ -156,6 +157,8 @@ class SiemBlock(SecretBlock):
         for name, value in self._settings().items():
             if isinstance(value, SecretStr) and (text := value.get_secret_value()) and is_masked(text):
                 yield Problem(f"{PATH}.{name}", "it holds asterisks only", "the secret itself; a copy masks it")
+            elif isinstance(value, SecretStr) and is_reference(text):
+                yield unread_reference(f"{PATH}.{name}")
 
 
 @lru_cache(maxsize=256)

@@ -6,7 +6,6 @@ of a kind is imported when it is needed.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from blocks import json_file
 from blocks.errors import ThirdPartyConfigError
 from blocks.problems import ConfigurationError, Problem, check_keys, closest_match, describe_type, json_path, quote
+from blocks.secret_references.secret_reader import SecretReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,9 +50,12 @@ def holds_siems(document: object) -> bool:
     return isinstance(document, dict) and bool({"siem", "siems"} & set(document))
 
 
-def parse_siems(document: object) -> list[SiemConfig]:
-    """Return the SIEMs of a file that `json_file.decode` has read. Raises ConfigurationError with all problems."""
-    parser = _Parser(list(json_file.repeated_keys(document)))
+def parse_siems(document: object, *, secrets: SecretReader | None = None) -> list[SiemConfig]:
+    """Return the SIEMs of a file that `json_file.decode` has read. Raises ConfigurationError with all problems.
+
+    `secrets` reads the secrets that the file refers to. Without it a reference is a problem.
+    """
+    parser = _Parser(secrets or SecretReader(follows=False), list(json_file.repeated_keys(document)))
     configs = [parser.siem(value, path) for path, value in _entries(document, parser.problems)]
     names = [config.name for config in configs if config is not None]
     parser.problems += [
@@ -121,6 +124,7 @@ def config_problems(config: SiemConfig, path: str) -> Sequence[Problem]:
 class _Parser:
     """Reads values of a file, and collects their problems instead of stopping at the first one."""
 
+    secrets: SecretReader
     problems: list[Problem] = field(default_factory=list)
 
     def siem(self, value: object, path: str) -> SiemConfig | None:
@@ -170,7 +174,7 @@ class _Parser:
         fields = config_fields(config.kind)
         check_keys(config.members, path, tuple(fields), self.problems)
         given = {
-            key: self._secret(value, json_path(path, key)) if fields.get(key) else value
+            key: self.secrets.read(value, json_path(path, key), self.problems) if fields.get(key) else value
             for key, value in config.members.items()
             if key in fields
         }
@@ -182,19 +186,6 @@ class _Parser:
         parsed = SiemConfig(config.name, config.kind, config.sources, members, missing)
         self.problems += config_problems(parsed, path)
         return parsed
-
-    def _secret(self, value: object, path: str) -> object:
-        """Return a secret from the file, or from the environment variable that it names: {"env": "SPLUNK_TOKEN"}."""
-        if not isinstance(value, dict):
-            return value
-        name = value.get("env")
-        if set(value) != {"env"} or not isinstance(name, str) or not name:
-            self._report(path, "it is not a secret", 'a text, or {"env": "NAME"} of a variable that holds it')
-            return ""
-        secret = os.environ.get(name, "")
-        if not secret:
-            self._report(path, f"the environment variable {quote(name)} is not set", "a variable that holds the secret")
-        return secret
 
     def _report(self, path: str, description: str, expected: str) -> None:
         self.problems.append(Problem(path, description, expected))

@@ -12,6 +12,7 @@ from blocks import json_file, settings
 from blocks.command_line import command_line
 from blocks.config.source_file import parse_sources, read_file, with_token
 from blocks.errors import ThirdPartyConfigError
+from blocks.secret_references.secret_reader import SecretReader
 from blocks.siem.configuration import holds_siems
 from blocks.store import fields, schema
 from blocks.store.engine import open_engine
@@ -105,8 +106,11 @@ def _apply_sources(
     add_fields: bool = False,
     as_json: bool = False,
 ) -> tuple[str, list[AppliedSource]]:
-    parsed = parse_sources(data, allowed_hosts=settings.allowed_hosts(), token=token)
+    secrets = SecretReader()
+    parsed = parse_sources(data, allowed_hosts=settings.allowed_hosts(), token=token, secrets=secrets)
     configs = [_with_token(config) for config in parsed]
+    for warning in secrets.warnings:
+        print_warning(warning)
     for config in configs:
         for warning in config.warnings:
             print_warning(f"{config.name}: {warning}")
@@ -199,7 +203,7 @@ def _with_token(config: SourceConfig) -> SourceConfig:
     if not sys.stdin.isatty():
         raise ThirdPartyConfigError(
             f"There is no token for {config.name!r}.",
-            hint="Put it into the file as api_token, or set ONEPASSWORD_SOURCE_API_TOKEN.",
+            hint="Put it into the file as api_token, as it is or as a reference; or set ONEPASSWORD_SOURCE_API_TOKEN.",
             code="configuration",
         )
     token = typer.prompt(f"API token of {printable(config.name)}", hide_input=True, err=True)

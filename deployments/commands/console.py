@@ -47,7 +47,7 @@ def command(
     """Serve the console until Ctrl-C: on this machine's store, or on PostgreSQL for several machines."""
     at = parse_listen_address(host, public_url, port=port)
     quiet_prefect()
-    passwords = _passwords()
+    passwords, is_set = _passwords()
     access = _access()
     can_act = access is not None and access.kind != "temporary"
     if not can_act:
@@ -59,15 +59,15 @@ def command(
     app = create_app(ConsoleSettings(passwords, can_act, https, prefect_url=prefect))
     start_indexing()
     print_note(f"Open {at.public_url or at.origin}")
-    print_note(_login_lines(passwords))
+    print_note(_login_lines(passwords, is_set=is_set))
     uvicorn.run(
         guard_app(app, at.origins), host=at.host, port=port, log_level="warning", server_header=False, access_log=False
     )
 
 
-def _passwords() -> Passwords:
-    """Those of the settings; otherwise those of this machine's `up`."""
-    operator, viewer = settings.read("CONSOLE_PASSWORD"), settings.read("CONSOLE_VIEWER_PASSWORD")
+def _passwords() -> tuple[Passwords, bool]:
+    """Those of the settings, and True; otherwise those of this machine's `up`."""
+    operator, viewer = settings.read_secret("CONSOLE_PASSWORD"), settings.read_secret("CONSOLE_VIEWER_PASSWORD")
     if operator is None and viewer is not None:
         raise FirstPartyGenericError(
             f"{settings.PREFIX}CONSOLE_VIEWER_PASSWORD is set, and {settings.PREFIX}CONSOLE_PASSWORD is not.",
@@ -75,8 +75,8 @@ def _passwords() -> Passwords:
             code="setting",
         )
     if operator is None:
-        return Passwords.derived(server_secrets.load_secrets().api_password)
-    return Passwords(operator, viewer) if viewer is not None else Passwords.derived(operator)
+        return Passwords.derived(server_secrets.load_secrets().api_password), False
+    return (Passwords(operator, viewer) if viewer is not None else Passwords.derived(operator)), True
 
 
 def _access() -> PrefectAccess | None:
@@ -91,7 +91,7 @@ def _access() -> PrefectAccess | None:
     return access
 
 
-def _login_lines(passwords: Passwords) -> str:
-    if settings.read("CONSOLE_PASSWORD") is not None:
+def _login_lines(passwords: Passwords, *, is_set: bool) -> str:
+    if is_set:
         return f"Log in with {settings.PREFIX}CONSOLE_PASSWORD. Stop with Ctrl-C."
     return f"Log in with {passwords.operator} (operator) or {passwords.viewer} (viewer). Stop with Ctrl-C."

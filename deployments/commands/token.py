@@ -9,6 +9,8 @@ import typer
 
 from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
+from blocks.problems import ConfigurationError, Problem
+from blocks.secret_references.secret_reader import SecretReader
 from deployments import deferred
 from deployments.commands.support.options import Json, Name
 from deployments.commands.support.run_notes import note_after_start
@@ -47,7 +49,7 @@ def command(
     with prefect_session() as access:
         source = deferred.lifecycle.locate(name)
         source.valid_block()  # before you type a token in vain
-        given = (token_from_environment() or _read_token(name)).strip()
+        given = (token_from_environment() or _follow(_read_token(name).strip())).strip()
         checked = with_spinner(
             "Checking the token…", lambda: deferred.lifecycle.check_token(source, given, unchecked=unchecked)
         )
@@ -75,6 +77,15 @@ def _read_token(name: str) -> str:
             code="usage",
         )
     return token
+
+
+def _follow(given: str) -> str:
+    """The token itself, where an op:// reference was given. Raises ConfigurationError."""
+    problems: list[Problem] = []
+    token = SecretReader().read(given, "the new token", problems)
+    if problems:
+        raise ConfigurationError(problems)
+    return str(token)
 
 
 def _show(name: str, checked: TokenCheck, started: UUID | None, *, as_json: bool) -> None:

@@ -44,7 +44,8 @@ class DeadMansSwitch:
     @classmethod
     def from_environment(cls, environment: MutableMapping[str, str] = os.environ) -> Self | None:
         """The switch that the environment configures, or None. Removes its variable. Raises ThirdPartyConfigError."""
-        url = environment.pop(settings.PREFIX + NAME, "").strip()
+        variable = settings.PREFIX + NAME
+        url = settings.without_reference(variable, environment.pop(variable, "").strip())
         if not url:
             return None
         if not _is_url(url):

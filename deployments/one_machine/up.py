@@ -326,6 +326,7 @@ def _require_free_port(at: ListenAddress) -> None:
 
 def _activate_own_prefect(at: ListenAddress, say: Callable[[str], None]) -> None:
     os.environ.pop(settings.PREFIX + "API_TOKEN", None)
+    settings.database_url()  # a reference to 1Password is read here, and not again in each child
     for warning in server_access.activate_server(at).warnings:
         say(warning)
     if not at.is_local:

@@ -6,9 +6,11 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
+from support.fake_op import REFERENCE, FakeOp
 
 from blocks import settings
 from blocks.errors import ThirdPartyConfigError
+from blocks.problems import ConfigurationError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,3 +68,14 @@ def test_what_is_no_share(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_BACKFILL_SHARE", text)
     with pytest.raises(ThirdPartyConfigError, match=r"a number from 0.01 to 1"):
         settings.backfill_share()
+
+
+def test_the_url_of_the_store_is_read_from_1password_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    op = FakeOp(tmp_path / "bin")
+    op.use(monkeypatch, secret="sqlite:////a/b.db")
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", REFERENCE)
+    assert settings.database_url() == settings.database_url() == "sqlite:////a/b.db"
+    assert len(op.calls) == 1
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_CONSOLE_PASSWORD", REFERENCE.replace("Private", "Elsewhere"))
+    with pytest.raises(ConfigurationError, match="ONEPASSWORD_SOURCE_CONSOLE_PASSWORD: 1Password has no such secret"):
+        settings.read_secret("CONSOLE_PASSWORD")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from blocks.errors import ThirdPartyConfigError
+from blocks.secret_references.secret_reader import is_reference
 from blocks.siem.configuration import KINDS
 from deployments import deferred
 from deployments.commands.support.options import From, Json, Siem, parse_time_option
@@ -64,12 +65,13 @@ def _config(kind: str, given: Sequence[str]) -> dict[str, Any]:
     members = dict(_member(text) for text in given)
     secrets = deferred.configuration.config_fields(kind) if kind in KINDS else {}
     for name, value in members.items():
-        if not secrets.get(name) or isinstance(value, dict):
+        if not secrets.get(name) or is_reference(value):
             continue
         if value not in {"", None}:
             raise ThirdPartyConfigError(
                 f"{name} is a secret, so it is not accepted on the command line.",
-                hint=f'Use --set {name}= to type it without echo, or a variable: --set \'{name}={{"env": "NAME"}}\'.',
+                hint=f"Use --set {name}= to type it without echo, or refer to it, such as"
+                f""" --set '{name}={{"file": "/path"}}'.""",
                 code="usage",
             )
         members[name] = None

@@ -10,6 +10,7 @@ import typer
 
 from blocks.command_line import command_line
 from blocks.errors import ThirdPartyConfigError
+from blocks.secret_references.secret_reader import SecretReader
 from deployments import deferred
 from deployments.commands.support.progress import gather_with_bar
 from deployments.prefect_session import prefect_session
@@ -37,7 +38,10 @@ def apply_document(
     document: object, since: str | None, since_ns: int | None, access: PrefectAccess, *, as_json: bool
 ) -> None:
     """The same within a `prefect_session`. `since_ns`: a new pair gets the events received from then on."""
-    configs = [_with_secrets(config) for config in deferred.configuration.parse_siems(document)]
+    secrets = SecretReader()
+    configs = [_with_secrets(config) for config in deferred.configuration.parse_siems(document, secrets=secrets)]
+    for warning in secrets.warnings:
+        print_warning(warning)
     pairs = sum(len(config.sources) for config in configs)
     done = gather_with_bar(
         "Applying", deferred.siems.apply_all(configs, since_ns), pairs, step=lambda one: isinstance(one, str)
@@ -77,7 +81,7 @@ def _with_secrets(config: SiemConfig) -> SiemConfig:
     if not sys.stdin.isatty():
         raise ThirdPartyConfigError(
             f"There is no {' and no '.join(config.missing_secrets)} for {config.name!r}.",
-            hint='Put it into the file, or name the environment variable that holds it: {"env": "NAME"}.',
+            hint='Put it into the file, or refer to it: {"file": "/path"}, {"env": "NAME"} or op://vault/item/field.',
             code="configuration",
         )
     given = {

@@ -10,6 +10,7 @@ import pytest
 
 from blocks.errors import ThirdPartyConfigError
 from blocks.problems import ConfigurationError
+from blocks.secret_references.secret_reader import SecretReader
 from blocks.siem.configuration import (
     KINDS,
     NAME_MAX,
@@ -33,7 +34,7 @@ def document(**members: Any) -> dict[str, Any]:
 
 def problems(value: object) -> dict[str, str]:
     with pytest.raises(ConfigurationError) as raised:
-        parse_siems(value)
+        parse_siems(value, secrets=SecretReader())
     return {problem.path: problem.description for problem in raised.value.problems}
 
 
@@ -106,7 +107,7 @@ def test_two_siems_cannot_have_one_name() -> None:
 
 def test_a_secret_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPLUNK_TOKEN", "from-the-environment")
-    (config,) = parse_siems(document(config={**SPLUNK, "token": {"env": "SPLUNK_TOKEN"}}))
+    (config,) = parse_siems(document(config={**SPLUNK, "token": {"env": "SPLUNK_TOKEN"}}), secrets=SecretReader())
     assert config.members["token"] == "from-the-environment"
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from support.command_calls import CommandCalls, write_document
+from support.fake_op import REFERENCE, FakeOp
 from support.terminal import in_terminal
 
 from blocks.prefect_names import block_name
@@ -208,6 +209,51 @@ def test_a_token_comes_from_the_environment_if_the_file_masks_it(
     call("apply", "source.json")
     assert block(name).credentials.api_token.get_secret_value() == TOKEN
     assert "ONEPASSWORD_SOURCE_API_TOKEN" not in os.environ
+
+
+@pytest.mark.prefect
+def test_a_token_in_a_file_is_read_at_each_apply_and_never_exported(
+    call: CommandCalls, name: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(f"{TOKEN}\n")
+    write(config(name, api_token={"file": str(file)}))
+    call("apply", "source.json")
+    assert block(name).credentials.api_token.get_secret_value() == TOKEN
+    file.write_text(f"{TOKEN}-rotated\n")
+    assert block(name).credentials.api_token.get_secret_value() == TOKEN
+    assert call("apply", "source.json").startswith(f"{name}: updated")
+    assert block(name).credentials.api_token.get_secret_value() == f"{TOKEN}-rotated"
+    exported = json.loads(call("export", name))
+    assert exported["source"]["config"]["api_token"] == "********"
+
+
+@pytest.mark.prefect
+def test_a_token_in_1password_is_read_with_its_own_command(
+    call: CommandCalls, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    op = FakeOp(tmp_path / "bin")
+    op.use(monkeypatch, secret=TOKEN)
+    write(config(name, api_token=REFERENCE))
+    call("apply", "source.json")
+    assert block(name).credentials.api_token.get_secret_value() == TOKEN
+    write(config(name, api_token=None))
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_API_TOKEN", REFERENCE)
+    assert call("apply", "source.json") == f"{name}: unchanged (itemUsage, sign-in).\n"
+    assert len(op.calls) == 2
+
+
+def test_a_reference_that_leads_nowhere_is_a_problem_of_the_file(
+    call: CommandCalls, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    op = FakeOp(tmp_path / "bin")
+    op.use(monkeypatch)
+    op.sign_out()
+    write(config(name, api_token=REFERENCE), config(f"{name} 2", api_token={"file": str(tmp_path / "missing")}))
+    lines = call("apply", "source.json", code=cli.WRONG_USE).splitlines()
+    assert lines[0] == "onepassword-source: The configuration has 2 problems:"
+    assert lines[1].startswith("  $.sources[0].config.api_token: 1Password is not signed in")
+    assert lines[2].startswith("  $.sources[1].config.api_token: the file ")
 
 
 @pytest.mark.prefect

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.command_calls import source_config
 from support.console_client import shown_text
+from support.fake_op import REFERENCE, FakeOp
 from support.values import SOURCE
 
 from blocks.store import fields, sources
@@ -18,6 +19,7 @@ from deployments.sources import AppliedSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from sqlalchemy import Engine
     from support.console_client import ConsoleClient
@@ -160,6 +162,24 @@ def test_json_with_a_problem_is_shown_again_without_its_token(api: SandboxProces
     assert "nonsense" in answer.text
     assert api.token not in answer.text
     assert operator.post_form(NEW, json="{").status_code == 400
+
+
+def test_a_browser_cannot_make_the_server_read_a_file_a_variable_or_1password(
+    api: SandboxProcess, operator: ConsoleClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    op = FakeOp(tmp_path / "bin")
+    op.use(monkeypatch, secret=api.token)
+    (tmp_path / "token").write_text(api.token)
+    monkeypatch.setenv("A_TOKEN", api.token)
+    for reference in ({"file": str(tmp_path / "token")}, {"env": "A_TOKEN"}, REFERENCE):
+        answer = operator.post_form(NEW, json=json.dumps({"source": source_config("one", api, api_token=reference)}))
+        assert answer.status_code == 400
+        assert "references are not read here" in shown_text(answer.text)
+        assert api.token not in answer.text
+    answer = operator.post_form(NEW, **form(api, api_token=REFERENCE))
+    assert answer.status_code == 400
+    assert "references are not read here" in shown_text(answer.text)
+    assert op.calls == []
 
 
 def test_the_token_of_json_is_entered_apart(api: SandboxProcess, operator: ConsoleClient) -> None:
