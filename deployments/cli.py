@@ -172,6 +172,13 @@ COMMANDS = (
         MACHINE,
     ),
     CommandEntry(
+        "install-service",
+        "Write a systemd service that runs `up`, for the system or for your user, and show how to start it.",
+        "install-service --user",
+        MACHINE,
+        module="install_service",
+    ),
+    CommandEntry(
         "env",
         "Print the environment for Prefect's own command line on this machine, with the password.",
         example='eval "$({program} env)" && prefect deployment ls',

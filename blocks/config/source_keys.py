@@ -66,7 +66,9 @@ SOURCE_KEYS = (
     SourceKey(
         "api_token",
         "required",
-        "In the file, in `ONEPASSWORD_SOURCE_API_TOKEN`, or typed without echo. `********` counts as missing.",
+        'In the file, as it is or as a [reference](../how-to/secrets.md) (`{"file": "/path"}`, `{"env": "NAME"}`,'
+        " `op://vault/item/field`); in `ONEPASSWORD_SOURCE_API_TOKEN`; or typed without echo. `********` counts as"
+        " missing.",
     ),
     SourceKey(
         "supported_apis",

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 LINE_MAX = 100_000  # of standard input; longer than any token, so that a wrong file gets a clear error
 
 DETAILS = """
-The new token is typed without echo, or comes from standard input or ONEPASSWORD_SOURCE_API_TOKEN. Its account and
-scopes are checked by introspection before the old one is removed.
+The new token is typed without echo, or comes from standard input or ONEPASSWORD_SOURCE_API_TOKEN. It may be a reference
+to 1Password (op://vault/item/field). Its account and scopes are checked by introspection before the old one is removed.
 """
 
 

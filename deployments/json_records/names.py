@@ -65,7 +65,8 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "error": "The last error of the API or the position.",
         "change": (
             "What the command did: `created`, `updated`, `revived`, `unchanged`, `deleted`; `refused` if"
-            " `apply` refused the source."
+            " `apply` refused the source. Of a file in `install-service`: `written`, `updated`, `unchanged`, `kept`"
+            " (your settings), `removed`."
         ),
         "problem": "Why `apply` refused a source; otherwise empty.",
         "restarted": "True if errors were cleared, so that the source is collected at once.",
@@ -202,6 +203,10 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "added": "Names that were new.",
         "kept": "Names that were there already.",
         "unnamed": "Entries of the file that have no name.",
+    },
+    "This machine": {
+        "file": "In `install-service`: the path of a file.",
+        "content": "What would be written into it.",
     },
 }
 MEANINGS: Mapping[str, str] = {name: meaning for names in SECTIONS.values() for name, meaning in names.items()}

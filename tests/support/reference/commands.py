@@ -24,6 +24,7 @@ SEE = {
     "demo": ("The sandbox", "reference/sandbox.md"),
     "fields": ("Fields", "reference/configuration.md#fields"),
     "health": ("Health events", "reference/health-events.md"),
+    "install-service": ("systemd", "install/systemd.md"),
     "names": ("Names", "how-to/names.md"),
     "prune": ("Retention", "how-to/retention.md"),
     "reconcile": ("Reconcile", "how-to/reconcile.md"),
