@@ -25,7 +25,7 @@ from blocks.http import tls
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-SECONDS = 90
+SECONDS = 240
 CLOSED = {"0o600 file", "0o700 directory", "0o700 socket"}
 """What `RunningUp.modes` says of what no other user may read."""
 
