@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
-from support.moving_clock import START_NS, MovingClock
+from support.ended_runs import end_run
+from support.moving_clock import MovingClock
 from support.values import SOURCE
 
 from blocks import clock
@@ -21,42 +22,21 @@ from blocks.store import (
     pages,
     run_health,
     run_signs,
-    run_signs_by_driver,
-    source_status,
     sources,
     streams,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from sqlalchemy import Engine
 
-    from blocks.store.sources import SourceRecord
-    from blocks.store.streams import StreamClaim
-
     Rows = Callable[[str], list[tuple[object, ...]]]
+
 
 MINUTE = 60
 HOUR = 3600
 DAY = 24 * HOUR
-
-
-@pytest.fixture
-def ran(engine: Engine, moving: MovingClock) -> Engine:
-    """A store with a source of which a run has just ended."""
-    sources.save(engine, SOURCE)
-    run(engine)
-    return engine
-
-
-def run(engine: Engine, source: SourceRecord = SOURCE, *, apis: tuple[Api, ...] = tuple(Api)) -> None:
-    for view in streams.of_source(engine, source.id, apis):
-        claim = streams.acquire(engine, view, "run")
-        assert claim
-        streams.record_drain(engine, claim, clock.now_ns())
-    sources.save_state(engine, source.id, "Collected", "", "run")
 
 
 def changes(engine: Engine, *, watched_ns: int | None = None) -> list[tuple[str, str, str]]:
@@ -86,7 +66,7 @@ def test_two_missed_ticks_are_a_warning_an_hour_is_an_error_and_a_run_ends_it(ra
     assert changes(ran) == [GRAVE]
     moving.advance(10 * DAY)
     assert changes(ran) == []
-    run(ran)
+    end_run(ran)
     assert changes(ran) == [over(ERROR)]
     assert changes(ran) == []
 
@@ -208,14 +188,14 @@ def test_a_clock_that_was_set_back_is_no_alarm_and_hides_none(ran: Engine, movin
     moving.advance(12 * MINUTE + 1)
     assert changes(ran) == []
     assert changes(ran, watched_ns=back_ns) == [BEGUN]
-    run(ran)
+    end_run(ran)
     assert changes(ran) == [over(WARNING)]
 
 
 def test_lag_is_judged_by_the_bound_of_the_source(ran: Engine, moving: MovingClock, rows: Rows) -> None:
     sources.save(ran, replace(SOURCE, lag_after="30m"))
     moving.advance(30 * MINUTE)
-    run(ran, apis=(Api.AUDIT,))
+    end_run(ran, apis=(Api.AUDIT,))
     run_health.update_conditions(ran)
     opened = "SELECT tracker FROM conditions ORDER BY tracker"
     assert rows(opened) == []
@@ -224,7 +204,7 @@ def test_lag_is_judged_by_the_bound_of_the_source(ran: Engine, moving: MovingClo
     assert rows(opened) == []
     run_health.update_conditions(ran)
     assert rows(opened) == [("lag/itemUsage",), ("lag/sign-in",)]
-    run(ran)
+    end_run(ran)
     run_health.update_conditions(ran)
     assert rows(opened) == []
     sources.save(ran, replace(SOURCE, lag_after="off"))
@@ -249,79 +229,8 @@ def test_a_run_that_ended_meanwhile_wins(ran: Engine, moving: MovingClock, monke
 
     def and_a_run_ends(engine: Engine, *, watched_ns: int | None = None) -> list[run_health.Judgement]:
         found = judged(engine, watched_ns=watched_ns)
-        run(engine)
+        end_run(engine)
         return found
 
     monkeypatch.setattr(run_health, "judge_all", and_a_run_ends)
     assert changes(ran) == []
-
-
-def test_all_sources_are_judged_by_one_query(engine: Engine, moving: MovingClock) -> None:
-    many = [replace(SOURCE, id=f"{number:032x}", name=f"s{number:03}") for number in range(40)]
-    for source in many:
-        sources.save(engine, source)
-    run(engine, many[7])
-    moving.advance(13 * MINUTE)
-    run(engine, many[8])
-    statements: list[str] = []
-    from sqlalchemy import event
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        statements.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
-    found = run_signs.judge_all(engine, watched_ns=START_NS)
-    assert [one.signs.name for one in found if one.is_running] == ["s008"]
-    assert len([one for one in statements if not one.startswith("BEGIN")]) == 1
-    assert all("has worked" in one.active[0].description for one in found if one.signs.name == "s007")
-
-
-def test_the_view_of_a_reader_is_judged_and_nothing_is_written(ran: Engine, moving: MovingClock, rows: Rows) -> None:
-    moving.advance(13 * MINUTE)
-    (source,) = run_signs.with_judgements(ran, source_status.sources(ran))
-    assert [(one.name, one.severity, one.since_ns) for one in source.open] == [("NotRunning", WARNING, START_NS)]
-    assert rows("SELECT * FROM conditions") == rows("SELECT * FROM health_events") == []
-    run_health.update_conditions(ran)
-    moving.advance(HOUR)
-    (source,) = run_signs.with_judgements(ran, source_status.sources(ran))
-    assert [(one.name, one.severity) for one in source.open][:2] == [("NotRunning", ERROR), ("Lag", WARNING)]
-    run(ran)
-    (source,) = run_signs.with_judgements(ran, source_status.sources(ran))
-    assert source.open == ()
-
-
-def test_a_claim_of_a_stream_that_is_not_collected_any_more_counts_for_nothing(
-    engine: Engine, claim: StreamClaim, moving: MovingClock
-) -> None:
-    sources.save(engine, replace(SOURCE, apis=(Api.SIGN_IN,)))
-    moving.advance(13 * MINUTE)
-    (judgement,) = run_signs.judge_all(engine)
-    assert [stream.api for stream in judgement.signs.streams] == ["sign-in"]
-
-
-def test_the_plain_way_judges_as_sqlalchemy_does_where_nothing_is_to_be_written(
-    ran: Engine, moving: MovingClock, store_url: str
-) -> None:
-    assert run_signs_by_driver.judge_if_unchanged(store_url) == run_signs.judge_all(ran)
-    moving.advance(3600)
-    assert run_signs_by_driver.judge_if_unchanged(store_url) is None, "a condition is to be begun"
-    run_health.update_conditions(ran)
-    found = run_signs_by_driver.judge_if_unchanged(store_url)
-    assert found == run_signs.judge_all(ran)
-    assert found
-    assert not found[0].is_running
-
-
-def test_the_plain_way_leaves_a_store_of_another_version_to_others(ran: Engine, store_url: str) -> None:
-    with ran.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    assert run_signs_by_driver.judge_if_unchanged(store_url) is None
-
-
-def test_the_plain_way_leaves_to_others_what_it_cannot_read(tmp_path: Path) -> None:
-    (tmp_path / "broken.db").write_bytes(b"no database" * 1000)
-    assert run_signs_by_driver.judge_if_unchanged(f"sqlite:///{tmp_path / 'broken.db'}") is None
-    assert run_signs_by_driver.judge_if_unchanged("postgresql://nobody@127.0.0.1:1/none") is None
-    assert run_signs_by_driver.judge_if_unchanged("postgresql+psycopg://nobody@127.0.0.1:1/none") is None
-    assert run_signs_by_driver.judge_if_unchanged(f"sqlite:///{tmp_path / 'none.db'}") == []
-    assert not (tmp_path / "none.db").exists()

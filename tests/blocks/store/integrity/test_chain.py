@@ -94,61 +94,6 @@ def test_what_was_pruned_stays_in_the_chain_and_leaves_the_counts(
     assert rows("SELECT sum(events) FROM hourly_counts") == [(10,)]
 
 
-class TestSpans:
-    """Which spans were read is known from the requests, not from the events."""
-
-    @staticmethod
-    def drain(engine: Engine, view: streams.StreamView, start_ns: int | None, started_ns: int) -> None:
-        claim = streams.acquire(engine, view, "run", by_force=True)
-        assert claim
-        if start_ns is not None:
-            streams.record_first_request(engine, claim, start_ns)
-        streams.record_drain(engine, claim, started_ns)
-
-    @pytest.fixture
-    def view(self, engine: Engine, source: SourceRecord) -> streams.StreamView:
-        return streams.of_source(engine, source.id, (Api.AUDIT,))[0]
-
-    def test_a_pause_leaves_no_gap(self, engine: Engine, view: streams.StreamView, rows: Rows) -> None:
-        self.drain(engine, view, 10 * DAY_NS, 11 * DAY_NS)
-        self.drain(engine, view, None, 11 * DAY_NS + 300)
-        self.drain(engine, view, None, 100 * DAY_NS)
-        assert rows("SELECT start_ns, end_ns FROM collected_spans") == [(10 * DAY_NS, 100 * DAY_NS)]
-
-    def test_a_pause_of_more_than_120_days_does(self, engine: Engine, view: streams.StreamView, rows: Rows) -> None:
-        self.drain(engine, view, 10 * DAY_NS, 11 * DAY_NS)
-        self.drain(engine, view, None, 200 * DAY_NS)
-        self.drain(engine, view, None, 201 * DAY_NS)
-        assert rows("SELECT start_ns, end_ns FROM collected_spans ORDER BY id") == [
-            (10 * DAY_NS, 11 * DAY_NS),
-            (80 * DAY_NS, 201 * DAY_NS),
-        ]
-
-    def test_a_first_request_for_all_of_the_120_days_leaves_none_though_its_stream_is_drained_later(
-        self, engine: Engine, view: streams.StreamView, rows: Rows
-    ) -> None:
-        self.drain(engine, view, 10 * DAY_NS, 130 * DAY_NS + 300)
-        self.drain(engine, view, None, 131 * DAY_NS)
-        assert rows("SELECT start_ns, end_ns FROM collected_spans") == [(10 * DAY_NS, 131 * DAY_NS)]
-
-    def test_a_cursor_that_begins_later_leaves_a_gap(
-        self, engine: Engine, view: streams.StreamView, rows: Rows
-    ) -> None:
-        self.drain(engine, view, 10 * DAY_NS, 11 * DAY_NS)
-        self.drain(engine, view, 12 * DAY_NS, 13 * DAY_NS)
-        self.drain(engine, view, 9 * DAY_NS, 12 * DAY_NS)  # read again from before: nothing is undone
-        assert rows("SELECT start_ns, end_ns FROM collected_spans ORDER BY id") == [
-            (10 * DAY_NS, 11 * DAY_NS),
-            (12 * DAY_NS, 13 * DAY_NS),
-        ]
-
-    def test_what_was_not_read_to_its_end_does_not_count(self, engine: Engine, claim: StreamClaim, rows: Rows) -> None:
-        streams.record_first_request(engine, claim, 10 * DAY_NS)
-        commit(engine, claim, page(range(5), "c1"))
-        streams.release(engine, claim)
-        assert rows("SELECT * FROM collected_spans") == []
-
-
 def test_a_store_of_before_knows_its_counts_and_its_span(empty_url: str) -> None:
     engine = open_engine(empty_url)
     schema.upgrade(engine, to="0004")

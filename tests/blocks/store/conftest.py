@@ -1,0 +1,23 @@
+"""Stores in which runs have ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.ended_runs import end_run
+from support.values import SOURCE
+
+from blocks.store import sources
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from support.moving_clock import MovingClock
+
+
+@pytest.fixture
+def ran(engine: Engine, moving: MovingClock) -> Engine:
+    """A store with a source of which a run has just ended."""
+    sources.save(engine, SOURCE)
+    end_run(engine)
+    return engine
