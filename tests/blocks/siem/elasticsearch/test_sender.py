@@ -16,10 +16,9 @@ from support.siem_conformance import Arrived, HttpConformance
 
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
-from blocks.problems import ConfigurationError
 from blocks.siem.delivery.protocol import BatchResult
 from blocks.siem.elasticsearch.block import INDEX, Elasticsearch
-from blocks.siem.elasticsearch.sender import ElasticsearchSender, api_key_header, basic_header, document_id, indices
+from blocks.siem.elasticsearch.sender import ElasticsearchSender, api_key_header, basic_header, document_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -436,64 +435,3 @@ def test_a_page_of_html_is_no_opensearch(receiver: Receiver, sender: Elasticsear
 def test_a_key_is_sent_as_the_cluster_gives_it_or_as_its_two_parts() -> None:
     assert api_key_header(KEY) == api_key_header(base64.b64decode(KEY).decode()) == f"ApiKey {KEY}"
     assert basic_header("ann", "pässword") == f"Basic {base64.b64encode('ann:pässword'.encode()).decode()}"
-
-
-def test_a_user_signs_in_with_a_password(receiver: Receiver) -> None:
-    sender = Elasticsearch(url=receiver.url, username="ann", password=SecretStr("hunter2")).get_sender()
-    send(sender)
-    sender.close()
-    assert receiver.requests[0].headers["authorization"] == basic_header("ann", "hunter2")
-
-
-def test_neither_a_short_password_nor_its_header_is_shown(receiver: Receiver) -> None:
-    sender = Elasticsearch(url=receiver.url, username="ann", password=SecretStr("hunter2")).get_sender()
-    header = basic_header("ann", "hunter2")
-    receiver.behave("answer", status=401, body=f"no: hunter2 / {header} /")
-    with pytest.raises(ThirdPartyConfigError, match=r"401: no: \*\*\* / Basic \*\*\* /"):
-        send(sender)
-    sender.close()
-
-
-def test_a_cluster_on_this_machine_may_have_no_security(receiver: Receiver) -> None:
-    sender = Elasticsearch(url=receiver.url).get_sender()
-    send(sender)
-    sender.close()
-    assert "authorization" not in receiver.requests[0].headers
-
-
-@pytest.mark.parametrize(
-    ("members", "paths"),
-    [
-        ({}, {"block.api_key"}),
-        ({"username": "ann"}, {"block.password"}),
-        ({"password": SecretStr("x")}, {"block.username"}),
-        ({"username": "a:b", "password": SecretStr("x")}, {"block.username"}),
-        ({"api_key": SecretStr("two words")}, {"block.api_key"}),
-        ({"api_key": SecretStr(KEY), "index": "logs-{dataset}-{name}"}, {"block.index"}),
-        ({"api_key": SecretStr(KEY), "index": "_logs"}, {"block.index"}),
-        ({"api_key": SecretStr(KEY), "index": "a,b"}, {"block.index"}),
-        ({"api_key": SecretStr(KEY), "index": ""}, {"block.index"}),
-        ({"api_key": SecretStr(KEY), "index": "a" * 256}, {"block.index"}),
-        ({"api_key": SecretStr(KEY), "url": "https://[::1"}, {"block.url"}),
-        ({"url": "https://[::1"}, {"block.url", "block.api_key"}),
-    ],
-)
-def test_each_problem_is_reported_with_its_path(members: dict[str, Any], paths: set[str]) -> None:
-    with pytest.raises(ConfigurationError) as raised:
-        Elasticsearch(**{"url": "https://es.example.org", **members}).ensure_valid()
-    assert {problem.path for problem in raised.value.problems} == paths
-
-
-def test_an_unknown_placeholder_is_named_as_one() -> None:
-    with pytest.raises(ConfigurationError, match=r"unknown placeholder; expected \{dataset\} or \{api\}"):
-        Elasticsearch(url="https://es.example.org", api_key=SecretStr(KEY), index="logs-{name}").ensure_valid()
-
-
-@pytest.mark.parametrize("index", ["events", "1password-{api}", ".hidden-{dataset}", INDEX])
-def test_an_index_is_named_for_each_api_or_for_all(index: str) -> None:
-    assert Elasticsearch(url="https://es.example.org", api_key=SecretStr(KEY), index=index).ensure_valid()
-    assert len(set(indices(index).values())) == (3 if "{" in index else 1)
-
-
-def test_the_default_format_is_ecs() -> None:
-    assert Elasticsearch(url="https://es.example.org").event_format == "ecs"

@@ -18,7 +18,6 @@ from support.siem_conformance import Arrived, HttpConformance
 
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
-from blocks.problems import ConfigurationError
 from blocks.siem.delivery.protocol import BatchResult
 from blocks.siem.formats.field_values import rfc3339
 from blocks.siem.otlp.block import Otlp
@@ -292,29 +291,3 @@ def test_headers_are_written_as_opentelemetry_has_them() -> None:
         "Authorization": "Bearer x=y",
     }
     assert parse_headers("") == {}
-
-
-@pytest.mark.parametrize("text", ["a", "a=", "=b", "a b=c", "a=%0d%0aX: y", "a=é", "a:b=c"])
-def test_headers_that_cannot_be_sent_are_a_fault_and_are_not_shown(text: str) -> None:
-    with pytest.raises(ConfigurationError) as raised:
-        Otlp(url="https://otlp.example.org", headers=SecretStr(text)).ensure_valid()
-    (problem,) = raised.value.problems
-    assert problem.path == "block.headers"
-    assert "name=value" in str(problem)
-
-
-def test_a_changed_header_or_name_is_another_fingerprint() -> None:
-    one = Otlp(url="https://otlp.example.org")
-    assert len({one.fingerprint(), one.model_copy(update={"service_name": "vault"}).fingerprint()}) == 2
-    assert "headers" not in one.public_settings()
-
-
-def test_a_block_sends_its_headers_and_a_short_one_is_not_shown(receiver: Receiver, collector: Collector) -> None:
-    sender = Otlp(url=receiver.url, headers=SecretStr("X-Key=hunter2,Authorization=Bearer%20pa55")).get_sender()
-    send(sender)
-    assert receiver.requests[0].headers["x-key"] == "hunter2"
-    assert members(collector.exports[0].resource_logs[0].resource.attributes)["service.name"] == "1password"
-    receiver.behave("answer", status=401, body="no: hunter2 / pa55 /")
-    with pytest.raises(ThirdPartyConfigError, match=r"401: no: \*\*\* / \*\*\* /"):
-        send(sender)
-    sender.close()

@@ -1,3 +1,5 @@
+"""None"""
+
 from __future__ import annotations
 
 import json
@@ -15,9 +17,8 @@ from support.siem_conformance import Arrived, HttpConformance
 
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
-from blocks.problems import ConfigurationError
 from blocks.siem.delivery.protocol import RejectedRecord, RequestRejectedError
-from blocks.siem.splunk.block import SplunkSiem, collector_url
+from blocks.siem.splunk.block import SplunkSiem
 from blocks.siem.splunk.sender import ACK_SECONDS, SplunkSender
 
 if TYPE_CHECKING:
@@ -90,9 +91,6 @@ def sender(hec: Hec) -> Iterator[SplunkSender]:
     opened = hec.sender()
     yield opened
     opened.close()
-
-
-# What an event carries
 
 
 def test_an_event_as_it_arrives(hec: Hec, sender: SplunkSender) -> None:
@@ -183,9 +181,6 @@ def test_a_field_that_splunk_sets_itself_has_another_name(hec: Hec, sender: Splu
     assert not {"host", "_time"} & set(fields)
 
 
-# Acknowledgement
-
-
 def test_a_batch_is_sent_once_it_is_indexed(hec: Hec, sender: SplunkSender) -> None:
     hec.vendor.acknowledge = 3
     for _ in range(2):
@@ -232,9 +227,6 @@ def test_a_rejected_poll_has_its_reason(hec: Hec, sender: SplunkSender) -> None:
     hec.receiver.behave("answer", status=400, path="/ack", body='{"text":"ACK is disabled","code":14}')
     with pytest.raises(ThirdPartyConfigError, match="acknowledgement is disabled"):
         sender.send(support.batch(sender, [support.event()]))
-
-
-# What is refused for good, and what is sent again
 
 
 def test_the_invalid_event_is_rejected_and_all_others_arrive(hec: Hec, sender: SplunkSender) -> None:
@@ -326,9 +318,6 @@ def test_a_success_that_is_not_splunks_acknowledges_nothing(hec: Hec, sender: Sp
         assert raised.value.code == "invalid-body"
 
 
-# The check
-
-
 def test_a_check_tells_a_wrong_token(hec: Hec) -> None:
     sender = SplunkSender(hec.receiver.url, "00000000-0000-0000-0000-000000000000")
     with pytest.raises(ThirdPartyConfigError) as raised:
@@ -343,32 +332,8 @@ def test_a_check_tells_that_splunk_is_not_well(hec: Hec, sender: SplunkSender) -
         sender.check()
 
 
-# The block
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://s.example:8088",
-        "https://s.example:8088/",
-        "https://s.example:8088/services/collector",
-        "https://s.example:8088/services/collector/event/1.0",
-    ],
-)
-def test_an_endpoint_may_stand_in_the_address(url: str) -> None:
-    assert collector_url(url) == "https://s.example:8088"
-    assert collector_url("https://s.example/hec/services/collector/raw") == "https://s.example/hec"
-
-
 def test_a_path_before_the_collector_stays(hec: Hec) -> None:
     hec.receiver.behave("answer", status=200, body='{"text":"Success","code":0}', path="/hec/services/collector/event")
     sender = SplunkSender(f"{hec.receiver.url}/hec", TOKEN)
     sender.send(support.batch(sender, [support.event()]))
     sender.close()
-
-
-@pytest.mark.parametrize("token", ["", "a b", "é", "a\n"])
-def test_an_invalid_token_is_a_problem_and_not_shown(token: str) -> None:
-    with pytest.raises(ConfigurationError) as raised:
-        SplunkSiem(url="https://s.example", token=SecretStr(token)).ensure_valid()
-    assert [problem.path for problem in raised.value.problems] == ["block.token"]

@@ -1,6 +1,7 @@
+"""None"""
+
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,6 @@ from support.siem_conformance import Arrived, HttpConformance
 
 from blocks.errors import ThirdPartyGenericError
 from blocks.events_api.models import Api
-from blocks.problems import ConfigurationError
 from blocks.siem.sumo_logic.block import SumoLogicSiem
 
 if TYPE_CHECKING:
@@ -167,25 +167,3 @@ def test_another_code_is_a_wrong_address(receiver: Receiver) -> None:
         sender.check()
     sender.close()
     assert "other-code" not in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    "url", ["", "https://", "no url", "http://sumo.example.com/r/CODE", "https://sumo.example.com/"]
-)
-def test_what_is_no_address_of_a_source_is_not_quoted(url: str) -> None:
-    with pytest.raises(ConfigurationError) as raised:
-        SumoLogicSiem(url=SecretStr(url)).ensure_valid()
-    assert [problem.path for problem in raised.value.problems] == ["block.url"]
-    assert "sumo.example" not in str(raised.value)
-
-
-def test_a_masked_address_is_reported_once() -> None:
-    with pytest.raises(ConfigurationError) as raised:
-        SumoLogicSiem(url=SecretStr("********")).ensure_valid()
-    assert [problem.path for problem in raised.value.problems] == ["block.url"]
-
-
-def test_the_form_says_what_is_secret() -> None:
-    form = SumoLogicSiem.model_json_schema()
-    assert sorted(form["secret_fields"]) == ["hash_key", "url"]
-    assert "url" not in json.dumps(siem("https://sumo.example.com").public_settings())
