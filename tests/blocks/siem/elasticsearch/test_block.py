@@ -40,6 +40,13 @@ def test_a_user_signs_in_with_a_password(receiver: Receiver) -> None:
     assert receiver.requests[0].headers["authorization"] == basic_header("ann", "hunter2")
 
 
+def test_a_key_is_sent_with_each_request(receiver: Receiver) -> None:
+    sender = Elasticsearch(url=receiver.url, api_key=SecretStr(KEY)).get_sender()
+    send(sender)
+    sender.close()
+    assert receiver.requests[0].headers["authorization"] == f"ApiKey {KEY}"
+
+
 def test_neither_a_short_password_nor_its_header_is_shown(receiver: Receiver) -> None:
     sender = Elasticsearch(url=receiver.url, username="ann", password=SecretStr("hunter2")).get_sender()
     header = basic_header("ann", "hunter2")
@@ -79,9 +86,10 @@ def test_each_problem_is_reported_with_its_path(members: dict[str, Any], paths: 
     assert {problem.path for problem in raised.value.problems} == paths
 
 
-def test_an_unknown_placeholder_is_named_as_one() -> None:
+@pytest.mark.parametrize("index", ["logs-{name}", "logs-{", "logs-}", "{dataset}}"])
+def test_an_unknown_placeholder_is_named_as_one(index: str) -> None:
     with pytest.raises(ConfigurationError, match=r"unknown placeholder; expected \{dataset\} or \{api\}"):
-        Elasticsearch(url="https://es.example.org", api_key=SecretStr(KEY), index="logs-{name}").ensure_valid()
+        Elasticsearch(url="https://es.example.org", api_key=SecretStr(KEY), index=index).ensure_valid()
 
 
 @pytest.mark.parametrize("index", ["events", "1password-{api}", ".hidden-{dataset}", INDEX])

@@ -71,6 +71,8 @@ def test_an_index_belongs_to_an_api() -> None:
 def test_all_problems_are_reported_at_once() -> None:
     block = siem(url="http://s.example", token=SecretStr("a b"), index="A", indexes={"x": "a"})
     assert paths(block) == ["block.url", "block.token", "block.index", "block.indexes"]
+    with pytest.raises(ConfigurationError):
+        block.get_sender()
 
 
 def test_the_sender_gets_the_settings_and_the_address_without_its_endpoint() -> None:

@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 from receivers.server import receiving
 from receivers.sumo_logic import PATH, SumoLogic
+from support import flow_runs
 from support.flow_runs import Source, outcome, query_store
 
 from blocks.events_api.models import Api
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
 pytestmark = pytest.mark.prefect
+source = flow_runs.source  # with blocks on a Prefect server, unlike the one of all other tests of tasks
 
 
 class Deployed:
