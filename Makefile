@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
 BENCHMARKS := collect backfill reconcile chain budget forward run_cost console
 
-.PHONY: demo test test-prefect test-real test-install torture check docs reference bench soak fleet format lock clean
+.PHONY: demo test test-prefect test-real test-install torture check docs reference dist bench soak fleet format lock clean
 
 demo: .venv/runtime  ## set up, collect from the sandbox, show what came
 	@$(BIN)/onepassword-source demo
@@ -27,6 +27,9 @@ test-real: .venv/dev  ## against software of others, which it installs: mock ser
 
 test-install: .venv/dev  ## each way of installing, from nothing, and a table of which was run where
 	@$(PYTEST) -m install tests/install
+
+dist: .venv/dev  ## what a release publishes, from the last commit: wheel, sdist, SBOM, provenance, checksums
+	@.ci/dist
 
 check: .venv/dev  ## linters, types, and which floor may import which
 	@$(BIN)/ruff check
@@ -58,20 +61,22 @@ lock: .venv/dev  ## resolve the dependencies anew; the locks hold names, version
 	    --no-header --no-annotate pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-header --no-annotate --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-header --no-annotate --group pyproject.toml:build -c requirements-dev.lock -o requirements-build.lock
 
 reference: .venv/dev  ## write the pages of docs/reference that are made from the code
 	@PYTHONPATH=tests $(BIN)/python -m support.reference
 
 clean:
-	rm -rf .venv .demo site
+	rm -rf .venv .demo site dist
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; name one with: make PYTHON=python3.12 …")'
 	@$(PYTHON) -m venv .venv
 
-.venv/runtime: .venv/bin/python requirements.lock pyproject.toml
+.venv/runtime: .venv/bin/python requirements.lock requirements-build.lock pyproject.toml
 	@echo "Installing into .venv (a minute or two, once)…"
-	@$(PIP) --no-deps --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --require-hashes -r requirements.lock -r requirements-build.lock
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -22,8 +22,11 @@ class Members(dict[str, object]):
     repeated: tuple[str, ...] = ()
 
 
-def decode(data: bytes) -> object:
-    """The value of a JSON text in UTF-8 (its byte order mark is passed over). Raises ConfigurationError."""
+def decode(data: bytes, expected: str = "JSON") -> object:
+    """The value of a JSON text in UTF-8 (its byte order mark is passed over). Raises ConfigurationError.
+
+    `expected` is what its problem says if the text is no JSON at all.
+    """
     text = _text_of(data)
     try:
         return json.loads(
@@ -34,12 +37,12 @@ def decode(data: bytes) -> object:
             parse_constant=_no_constant,
         )
     except json.JSONDecodeError as error:
-        problem = _not_json(f"{error.msg} in line {error.lineno}, column {error.colno}")
+        why = f"{error.msg} in line {error.lineno}, column {error.colno}"
     except RecursionError:
-        problem = _not_json("it is nested too deeply")
+        why = "it is nested too deeply"
     except ValueError as error:
-        problem = _not_json(str(error))
-    raise ConfigurationError([problem])
+        why = str(error)
+    raise ConfigurationError([Problem("$", f"the file is not JSON: {why}", expected)])
 
 
 def repeated_keys(value: object) -> Iterator[Problem]:
@@ -65,10 +68,6 @@ def _text_of(data: bytes) -> str:
         place = bom + error.start
         problem = f"the file is not UTF-8: the byte 0x{data[place]:02x} at offset {place} cannot stand there"
     raise ConfigurationError([Problem("$", problem, "JSON in UTF-8")])
-
-
-def _not_json(why: str) -> Problem:
-    return Problem("$", f"the file is not JSON: {why}", "one JSON object as in docs/reference/configuration.md")
 
 
 def _members(pairs: list[tuple[str, object]]) -> Members:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS", "DONE", "INTERRUPTED", "IN_ERROR", "SKIPPED", "TERMINATED", "WRONG_USE", "app", "main"]
 
 SOURCES, DATA, MACHINE, TRY = "Sources", "Data", "This machine", "Try it"
+SOURCE_FILE = """A source.json of a source. If you leave out "api_token", you type the token:
+
+{"source": {"sourceType": "Universal", "schemaRef": {"type": "1Password"}, "config": {"name": "1Pass", \
+"base_url": "events.1password.com", "api_token": "…", "supported_apis": ["sign-in", "itemUsage", "audit"]}}}"""
 
 FIELDS = (
     CommandEntry("list", "List the fields, enabled and disabled.", "fields list --json"),
@@ -89,6 +93,7 @@ COMMANDS = (
         "apply source.json",
         SOURCES,
         exits={IN_ERROR: "the token of a source was refused"},
+        after_help=SOURCE_FILE,
     ),
     CommandEntry(
         "collect",

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from rich.cells import set_cell_size
 
+from blocks import extras
 from blocks.errors import ThirdPartyConfigError
 from deployments.event_view import EventView
 from deployments.terminal_output import format_rfc3339, format_time, printable
@@ -162,7 +163,7 @@ def _arro3() -> tuple[Any, Any]:
     except ImportError as error:
         raise ThirdPartyConfigError(
             "The Parquet writer is not installed.",
-            hint="Install it with: pip install 'onepassword-source[parquet]', or choose .csv or .ndjson.",
+            hint=f"Install it with: {extras.install_command('parquet')}, or choose .csv or .ndjson.",
             code="parquet",
         ) from error
 

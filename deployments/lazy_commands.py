@@ -30,7 +30,7 @@ class CommandEntry:
     `DETAILS`: paragraphs that follow `help` in the command's own help and in docs/reference/commands.md.
     `exits` has the causes of the exit codes, other than 0 and 2, that a script should know.
     `former_names` and `former_flags` (old flag to new flag) still work, so that scripts keep running. Help and
-    completion do not show them.
+    completion do not show them. `after_help` stands below the example; each paragraph of it is one line.
     """
 
     name: str
@@ -42,6 +42,7 @@ class CommandEntry:
     former_names: tuple[str, ...] = ()
     former_flags: Mapping[str, str] = field(default_factory=dict)
     module: str = ""
+    after_help: str = ""
     exits: Mapping[int, str] = field(default_factory=dict)
 
     @property
@@ -161,4 +162,5 @@ def _epilog(entry: CommandEntry) -> str | None:
     if not entry.example:
         return None
     has_program = "{program}" in entry.example
-    return f"Example: {entry.example.format(program=PROGRAM) if has_program else f'{PROGRAM} {entry.example}'}"
+    example = entry.example.format(program=PROGRAM) if has_program else f"{PROGRAM} {entry.example}"
+    return "\n\n".join(part for part in (f"Example: {example}", entry.after_help) if part)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from blocks.secret_references.secret_reader import SecretReader
 
 __all__ = [
+    "EXPECTED",
     "ConfigurationError",
     "Problem",
     "Secret",
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 FILE_MAX = 1024 * 1024
+EXPECTED = "one JSON object; `onepassword-source apply --help` ends with an example"
 _TOP_KEYS = ("api.version", "source", "sources")
 _HELD_TOKEN = re.compile(rb'"api_token"\s*:\s*"(?!\**"|op://)')
 
@@ -50,7 +52,7 @@ def parse_sources(
     `secrets` reads tokens that the file refers to. Without it a reference is a problem, as for JSON from a browser.
     Raises ConfigurationError with all problems of the file at once.
     """
-    document = json_file.decode(data)
+    document = json_file.decode(data, EXPECTED)
     problems = list(json_file.repeated_keys(document))
     sources = _sources(document, problems)
     read = [SourceValidator(problems, allowed_hosts, token, secrets).source(source, path) for path, source in sources]

@@ -10,7 +10,7 @@ import typer
 
 from blocks import json_file, settings
 from blocks.command_line import command_line
-from blocks.config.source_file import parse_sources, read_file, with_token
+from blocks.config.source_file import EXPECTED, parse_sources, read_file, with_token
 from blocks.errors import ThirdPartyConfigError
 from blocks.secret_references.secret_reader import SecretReader
 from blocks.siem.configuration import holds_siems
@@ -77,7 +77,7 @@ def command(
     Returns 1 if the token of a source was refused; the other sources are applied.
     """
     data, token = _read(file), token_from_environment()
-    if holds_siems(document := json_file.decode(data)):
+    if holds_siems(document := json_file.decode(data, EXPECTED)):
         apply_siems(document, as_json=as_json)
         return DONE
     wanted = TokenRules(new_account=new_account, unchecked=unchecked, replace_token=replace_token)

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+from support.source_documents import token
 from support.values import SOURCE
 
+from blocks.config.source_file import parse_sources
 from blocks.errors import FirstPartyGenericError
 from blocks.store import schema, sources
 from blocks.store.engine import open_engine
@@ -61,8 +63,16 @@ def test_help_has_an_example_and_fits_the_terminal(command: tuple[str, ...]) -> 
     env = {**os.environ, "COLUMNS": str(COLUMNS)}
     call = [sys.executable, "-m", "deployments.cli", *command, "--help"]
     shown = subprocess.check_output(call, env=env, text=True)
-    assert f"onepassword-source {command[0] if command else 'demo'}" in shown.split("Usage")[-1][40:]
+    assert f"onepassword-source {command[0] if command else 'demo'}" in shown.split("Usage:")[-1][40:]
     assert not [line for line in shown.splitlines() if len(line) > COLUMNS]
+
+
+def test_the_help_of_apply_ends_with_a_file_that_apply_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["apply", "--help"]) == 0
+    example = capsys.readouterr().out.partition('{"source"')
+    text = "".join(example[1:]).replace("…", token())
+    (source,) = parse_sources(text.encode(), allowed_hosts=frozenset())
+    assert (source.name, len(source.supported_apis)) == ("1Pass", 3)
 
 
 def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from install.machine import Machine
 from install.table import HERE, pytest_terminal_summary  # noqa: F401 - a hook
+from support import installed_wheel
 from support.paths import ROOT
 
 if TYPE_CHECKING:
@@ -44,11 +44,7 @@ def machine(tmp_path: Path, cache: Path) -> Machine:
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this checkout."""
-    directory = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(directory)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (built,) = directory.glob("*.whl")
-    return built
+    return installed_wheel.build(tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture

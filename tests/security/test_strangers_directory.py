@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,9 +21,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from receivers import sumo_logic
 from receivers.process import running_receiver
-from support import strangers_directory
+from support import installed_wheel, strangers_directory
 from support.one_machine import free_port, wait_until
-from support.paths import ROOT
 
 from deployments import cli
 from deployments.sandbox.process import running_sandbox
@@ -103,7 +101,7 @@ class Program:
 def program(request: pytest.FixtureRequest, tmp_path: Path) -> Program:
     command = Path(sys.executable).with_name("onepassword-source")
     if request.param == "wheel":
-        command = _installed_wheel(tmp_path)
+        command = installed_wheel.install(tmp_path) / "onepassword-source"
     theirs = strangers_directory.make(tmp_path / "theirs", tmp_path / "site", *ALLOWED)
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "ONEPASSWORD_SOURCE_"))}
     environment = {
@@ -114,28 +112,6 @@ def program(request: pytest.FixtureRequest, tmp_path: Path) -> Program:
         "ONEPASSWORD_SOURCE_PORT": str(free_port()),
     }
     return Program(command, theirs, environment)
-
-
-def _installed_wheel(directory: Path) -> Path:
-    """The command of a wheel of this checkout, in an environment of its own that finds the rest in this one."""
-    python = [sys.executable, "-m"]
-    subprocess.run(
-        [*python, "hatchling", "build", "--target", "wheel", "--directory", str(directory)],
-        cwd=ROOT, check=True, capture_output=True,
-    )  # fmt: skip
-    (wheel,) = directory.glob("*.whl")
-    own = directory / "environment"
-    subprocess.run([*python, "venv", "--without-pip", str(own)], check=True)
-    pip = [*python, "pip", "--python", str(own / "bin" / "python"), "install", "--no-deps", "--no-index", "--quiet"]
-    subprocess.run([*pip, str(wheel)], check=True)
-    (packages,) = own.glob("lib/python*/site-packages")
-    # A directory that a .pth names has none of its own .pth files read: the editable install is not found there.
-    (packages / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    found = subprocess.check_output(
-        [str(own / "bin" / "python"), "-P", "-c", "import deployments; print(deployments.__file__)"], text=True
-    )
-    assert Path(found.strip()).is_relative_to(own)
-    return own / "bin" / "onepassword-source"
 
 
 def test_nothing_of_a_strangers_directory_is_used_by_any_command(program: Program, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from blocks import extras
 from blocks.errors import ThirdPartyConfigError
 from blocks.siem.formats import json_text, metadata
 
@@ -22,7 +23,7 @@ try:
 except ImportError as error:
     raise ThirdPartyConfigError(
         "An archive is configured for Parquet, but the package that writes Parquet is not installed.",
-        hint="Install it with: pip install 'onepassword-source[parquet]', or choose ndjson.gz.",
+        hint=f"Install it with: {extras.install_command('parquet')}, or choose ndjson.gz.",
         code="parquet",
     ) from error
 
