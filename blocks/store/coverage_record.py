@@ -74,7 +74,8 @@ def hourly_counts(engine: Engine, stream_ids: Iterable[int], since_ns: int, unti
     counts: dict[int, dict[int, int]] = {}
     with store_errors(), reading(engine).connect() as connection:
         for stream_id in stream_ids:
-            counts[stream_id] = dict(connection.execute(_HOURS, {**parameters, "stream": stream_id}).tuples().all())
+            rows = connection.execute(_HOURS, {**parameters, "stream": stream_id})
+            counts[stream_id] = {row[0]: row[1] for row in rows}
     return counts
 
 
@@ -97,7 +98,7 @@ def hourly_lags(engine: Engine, stream_ids: Iterable[int], since_ns: int) -> dic
     lags: dict[int, dict[int, int]] = {}
     with store_errors(), reading(engine).connect() as connection:
         for stream_id in stream_ids:
-            rows = connection.execute(_LAGS, {**parameters, "stream": stream_id}).tuples()
+            rows = connection.execute(_LAGS, {**parameters, "stream": stream_id})
             lags[stream_id] = {hour: max(lag, 0) for hour, lag in rows if lag is not None}
     return lags
 

@@ -94,7 +94,7 @@ def name_by_uuid(engine: Engine, uuids: Iterable[str] | None = None) -> dict[str
     """The imported names of these ids, or all of them."""
     query = select(_names.c.uuid, _names.c.name)
     with store_errors(), reading(engine).connect() as connection:
-        found = [connection.execute(query.where(*condition)).tuples() for condition in _conditions(uuids)]
+        found = [connection.execute(query.where(*condition)) for condition in _conditions(uuids)]
         return {uuid: name for rows in found for uuid, name in rows}
 
 

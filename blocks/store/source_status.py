@@ -203,7 +203,7 @@ def sources(engine: Engine, name: str | None = None, *, with_deleted: bool = Fal
         streams = connection.execute(_STREAMS, {"ahead": clock.now_ns() + AHEAD_NS}).all()
         found = connection.execute(text("SELECT * FROM sources ORDER BY name")).all()
         opened = connection.execute(_OPEN).all()
-        recovered = dict(connection.execute(_RECOVERED).tuples().all())
+        recovered = {row[0]: row[1] for row in connection.execute(_RECOVERED)}
     parts = _Parts(_by_source(streams), _by_source(opened), recovered)
     known = [_source(row, parts) for row in found]
     live = [source for source in known if source.deleted_ns is None]

@@ -245,7 +245,8 @@ def _count_unlinked(connection: Connection, row: Row[Any]) -> int:
 def _received_ns(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
     result: dict[int, int] = {}
     for start in range(0, len(ids), VALUES_MAX):
-        result |= dict(connection.execute(_RECEIVED, {"ids": ids[start : start + VALUES_MAX]}).tuples().all())
+        rows = connection.execute(_RECEIVED, {"ids": ids[start : start + VALUES_MAX]})
+        result |= {row[0]: row[1] for row in rows}
     return result
 
 

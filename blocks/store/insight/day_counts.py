@@ -146,7 +146,7 @@ def count_day(
     for member, statement in _STATEMENTS.items():
         if member in _ABSENT_MEMBERS[api]:
             continue
-        rows: Any = connection.execute(statement, parameters).tuples()
+        rows: Any = connection.execute(statement, parameters)
         setattr(counts, member, _as_table(rows) if len(_COLUMNS[member]) > 1 else dict(rows.all()))
     counts.events = sum(sum(actions.values()) for actions in counts.hours.values())
     return counts

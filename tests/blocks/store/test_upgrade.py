@@ -158,7 +158,7 @@ def test_an_upgraded_store_shows_bodies_cursors_and_positions(kept: Engine, upgr
     assert [report.damaged for report in verification.verify(upgraded, SOURCE_ID)] == [0, 0, 0]
     with kept.connect() as connection:
         query = text("SELECT api, cursor FROM streams WHERE source_id LIKE 'a%'")
-        cursors = dict(connection.execute(query).tuples().all())
+        cursors = {row.api: row.cursor for row in connection.execute(query)}
         bodies = connection.scalars(text("SELECT body FROM audit_events ORDER BY id")).all()
         (sent_id,) = connection.scalars(text("SELECT max(sent_id) FROM forward_positions"))
     found = streams.of_source(upgraded, SOURCE_ID, tuple(Api))
