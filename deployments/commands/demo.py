@@ -30,7 +30,7 @@ NAME = "demo"
 DIRECTORY = Path(".demo")
 SHOWN = 8
 
-DETAILS = "This is what `make demo` runs. It needs no account."
+DETAILS = "It needs no account."
 
 
 def command() -> int:

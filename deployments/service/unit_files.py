@@ -26,8 +26,8 @@ CREDENTIALS = (
 """The secrets that `up` may need."""
 _FIRST = re.compile(r"# Written by `onepassword-source install-service` \S+; digest ([0-9a-f]{16})\.")
 _ENVIRONMENT = """\
-# Settings of the service, one NAME=VALUE a line: docs/reference/configuration.md lists them.
-# Secrets are better kept in credentials: docs/install/systemd.md.
+# Settings of the service, one NAME=VALUE a line. The page "Configuration" of the documentation lists them.
+# Secrets are better kept in credentials: see the page "systemd" of the documentation.
 #ONEPASSWORD_SOURCE_PORT=4200
 """
 _SYSUSERS = 'u $name - "1Password Source" $state /usr/sbin/nologin\n'
