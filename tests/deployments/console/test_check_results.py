@@ -1,17 +1,23 @@
-"""The last check of each source outlives the console that made it."""
+"""The last check of each source: its findings, or why there are none; it outlives the console that made it."""
 
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from support.values import SOURCE
 
+from blocks.errors import FirstPartyGenericError
+from blocks.store import sources
 from deployments.console import check_results
-from deployments.console.check_results import CheckResults, CheckStep
+from deployments.console.check_results import CheckResults, CheckStep, read_findings
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sqlalchemy import Engine
 
 STEPS = (CheckStep("DNS", "ok", "it has an address", ""), CheckStep("TLS", "warning", "old", "Renew it."))
 
@@ -47,3 +53,15 @@ def test_a_disk_that_takes_nothing_costs_only_the_memory_of_the_next_console(tmp
     results = CheckResults(tmp_path / "missing" / "check-results.json")
     assert results.check("id-1", "1Pass").findings == STEPS
     assert list(results.all()) == ["id-1"]
+
+
+def test_findings_are_those_of_the_command(store: Engine) -> None:
+    sources.save(store, replace(SOURCE, base_url="http://127.0.0.1:9"))
+    found = {one.step: one.result for one in read_findings("1Pass")}
+    assert found["store"] == "ok"
+    assert "Prefect server" in found
+
+
+def test_a_check_of_an_unknown_source_says_why(store: Engine) -> None:
+    with pytest.raises(FirstPartyGenericError, match="no source named '--other'"):
+        read_findings("--other")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support import s3_server
+from support.archives import at, block_of, send_one
 from support.raw_server import listening
 from support.siem_conformance import assert_secret
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from support.s3_server import S3Server
-
-from support.archives import at, block_of, send_one
 
 
 @pytest.fixture(scope="module")

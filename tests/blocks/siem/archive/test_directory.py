@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support import siems as support
+from support.archives import arrived_in, one_batch, send_one
 from torture.strike import read_only
 
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
@@ -17,8 +18,6 @@ from blocks.siem.archive.block import Archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-from support.archives import arrived_in, one_batch, send_one
 
 
 def test_what_is_made_is_for_its_own_user_alone(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import duckdb
 import pytest
 from support import archive_writer, s3_server
 from support import siems as support
+from support.archives import arrived_in, block_of, one_batch
 from support.paths import ROOT, SUPPORT, TESTS
 from support.siem_conformance import Arrived, SenderConformance
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from support.s3_server import S3Server
 
     from blocks.siem.base import SiemBlock
-from support.archives import arrived_in, block_of, one_batch
 
 KILLS = 10
 ENDLESS = 5_000  # more events than are written before a kill

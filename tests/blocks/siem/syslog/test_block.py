@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from pydantic import SecretStr
 from support import certificates, real_syslog
+from support.syslog_sessions import KEY, OURS, block_for, formatted_sign_in, send
 
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.problems import ConfigurationError
@@ -16,8 +17,6 @@ from blocks.siem.syslog.block import Syslog
 
 if TYPE_CHECKING:
     from support.real_syslog import Daemon
-
-from support.syslog_sessions import KEY, OURS, block_for, formatted_sign_in, send
 
 
 def test_without_an_authority_of_its_own_the_public_ones_are_trusted(

@@ -15,14 +15,6 @@ from pydantic import SecretStr
 from support import certificates
 from support import siems as support
 from support.real_syslog import Rsyslog, running
-
-from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
-from blocks.events_api.models import Api
-from blocks.siem.syslog import rfc5425, tls_channel
-
-if TYPE_CHECKING:
-    from support.real_syslog import Daemon
-
 from support.syslog_sessions import (
     KEY,
     OURS,
@@ -34,6 +26,13 @@ from support.syslog_sessions import (
     send,
     send_one,
 )
+
+from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
+from blocks.events_api.models import Api
+from blocks.siem.syslog import rfc5425, tls_channel
+
+if TYPE_CHECKING:
+    from support.real_syslog import Daemon
 
 
 @pytest.mark.parametrize(

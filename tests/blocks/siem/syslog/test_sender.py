@@ -16,6 +16,7 @@ from support import siems as support
 from support.one_machine import wait_until
 from support.real_syslog import Rsyslog, SyslogNg, running
 from support.siem_conformance import Arrived, SenderConformance
+from support.syslog_sessions import KEY, OURS, block_for, formatted_sign_in, send
 
 from blocks.errors import ThirdPartyGenericError
 from blocks.events_api.models import Api
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from blocks.siem.base import SiemBlock
     from blocks.siem.formats.event import FormattedEvent
     from blocks.siem.syslog.sender import SyslogSender
-from support.syslog_sessions import KEY, OURS, block_for, formatted_sign_in, send
 
 SD_ID = "1password@32473"
 FACTS = {"uuid", "api", "time", "received", "account"}

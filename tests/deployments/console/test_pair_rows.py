@@ -1,4 +1,4 @@
-"""What pages show of pairs, jobs and health events: their states, in the order in which they need attention."""
+"""The row of a pair of source and SIEM: its state, its problem and its times."""
 
 from __future__ import annotations
 
@@ -6,13 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from blocks.events_api.models import Api
-from blocks.health import HealthEvent
-from blocks.store.backfill.jobs import BACKFILL, RECONCILE, ApiProgress, JobView
 from blocks.store.forwarding.forward_status import PairStatus, PositionStatus
-from blocks.store.health_log import LoggedHealthEvent
-from deployments.console.health_rows import health_rows
-from deployments.console.job_rows import JobRow
 from deployments.console.pair_rows import ORDER, PairRow, pair_rows
 from deployments.console.send_rates import SendRates
 
@@ -74,48 +68,3 @@ def test_times_of_a_pair_are_the_oldest_waiting_and_the_last_answer() -> None:
 
 def test_a_store_without_pairs_has_no_rows(store: Engine) -> None:
     assert pair_rows(store, SendRates()) == []
-
-
-def job(kind: str = BACKFILL, *, held: int = 0, error: str | None = None, **members: Any) -> JobRow:
-    view = JobView("J", kind, "S", 0, 4, (Api.AUDIT,), 0, members.get("finished_ns"), members.get("paused_ns"))
-    progress = ApiProgress(Api.AUDIT, 4, 1, held, 1, 4, 0, 0, 0, 0, 0, error)
-    return JobRow(view, "1Pass", (progress,), None)
-
-
-@pytest.mark.parametrize(
-    ("row", "state"),
-    [
-        (job(finished_ns=1), "finished"),
-        (job(paused_ns=1, held=1), "paused"),
-        (job(held=1, error="It timed out."), "reading"),
-        (job(error="It timed out."), "failed"),
-        (job(), "waiting"),
-        (job(RECONCILE), "ended early"),
-    ],
-)
-def test_a_job_has_a_state(row: JobRow, state: str) -> None:
-    assert row.state == state
-    assert row.part == 0.25
-
-
-def logged(number: int, tracker: str, status: str, *, is_open: bool = False) -> LoggedHealthEvent:
-    event = HealthEvent(f"E{number}", "S", "1Pass", None, number, "Lag", "Warning", status, tracker, f"text {number}")
-    return LoggedHealthEvent(number, event, is_open)
-
-
-def test_each_health_event_has_what_ended_it() -> None:
-    rows = health_rows(
-        [
-            logged(1, "a", "UnHealthy"),
-            logged(2, "b", "UnHealthy"),
-            logged(3, "a", "Healthy"),
-            logged(4, "a", "UnHealthy", is_open=True),
-            logged(5, "c", "UnHealthy"),
-        ]
-    )
-    assert [(row.id, row.state, row.ended.description if row.ended else "") for row in rows] == [
-        (5, "once", ""),
-        (4, "open", ""),
-        (2, "once", ""),
-        (1, "ended", "text 3"),
-    ]

@@ -9,51 +9,19 @@ import pytest
 from support.command_calls import source_config
 from support.console_client import shown_text
 from support.fake_op import REFERENCE, FakeOp
+from support.new_sources import NEW, FakeApply, check, form
 from support.values import SOURCE
 
 from blocks.store import fields, sources
 from deployments import deferred
-from deployments.console.pending_sources import HELD_NS
-from deployments.console.sessions import Role
-from deployments.sources import AppliedSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from sqlalchemy import Engine
     from support.console_client import ConsoleClient
-    from support.moving_clock import MovingClock
 
-    from blocks.config.source_config import SourceConfig
     from deployments.sandbox.process import SandboxProcess
-
-NEW = "/sources/new"
-
-
-class FakeApply:
-    """`sources` and `source_apply` without Prefect: what was applied, and for whom runs were started."""
-
-    def __init__(self) -> None:
-        self.configs: list[SourceConfig] = []
-        self.started: list[str] = []
-        self.refuses = False
-
-    def apply_all(self, configs: list[SourceConfig], _rules: object) -> Iterator[AppliedSource]:
-        for config in configs:
-            self.configs.append(config)
-            apis = tuple(map(str, config.supported_apis))
-            if self.refuses:
-                yield AppliedSource(config.name, "refused", apis, problem="The token was rejected.")
-            else:
-                yield AppliedSource(config.name, "created", apis, warnings=("A warning.",))
-
-    def prepare(self) -> tuple[str, ...]:
-        return ("The automations were refused.",)
-
-    def start_runs(self, applied: list[AppliedSource]) -> dict[str, str]:
-        self.started += [one.name for one in applied]
-        return {}
 
 
 @pytest.fixture
@@ -62,21 +30,6 @@ def applied(monkeypatch: pytest.MonkeyPatch) -> FakeApply:
     monkeypatch.setattr(deferred, "sources", fake, raising=False)
     monkeypatch.setattr(deferred, "source_apply", fake, raising=False)
     return fake
-
-
-def form(api: SandboxProcess, **members: str) -> dict[str, str]:
-    return {"name": "Acme", "base_url": api.base_url, "api_token": api.token, "api-audit": "on", **members}
-
-
-def check(operator: ConsoleClient, given: dict[str, str]) -> tuple[str, str]:
-    """The page with the result of a check, and the id of the check."""
-    answer = operator.post_form(NEW, **given)
-    job_id = str(answer.url).partition("check=")[2]
-    found = operator.served.console.jobs.find(job_id)
-    if found is not None:
-        assert found.ended.wait(60)
-        return operator.page(f"{NEW}?check={job_id}"), job_id
-    return answer.text, ""
 
 
 def test_a_good_token_is_shown_and_then_added(
@@ -193,20 +146,6 @@ def test_a_name_that_is_taken_is_pointed_out(store: Engine, api: SandboxProcess,
     sources.save(store, SOURCE)
     page, _ = check(operator, form(api, name=SOURCE.name))
     assert "There is a source of this name." in page
-
-
-def test_a_check_belongs_to_its_session_and_is_forgotten(
-    api: SandboxProcess, applied: FakeApply, operator: ConsoleClient, moving: MovingClock
-) -> None:
-    operator = operator.as_role(Role.OPERATOR)
-    _, job_id = check(operator, form(api))
-    other = operator.as_role(Role.OPERATOR, "Eve")
-    assert "can be added" not in other.page(f"{NEW}?check={job_id}").replace("cannot be added", "")
-    assert other.post_form(f"{NEW}/add", check=job_id).status_code == 400
-    moving.advance(HELD_NS / 1e9 + 1)
-    assert "not kept any more" in operator.page(f"{NEW}?check={job_id}")
-    assert operator.post_form(f"{NEW}/add", check=job_id).status_code == 400
-    assert applied.configs == []
 
 
 def test_a_source_that_is_refused_says_why(api: SandboxProcess, applied: FakeApply, operator: ConsoleClient) -> None:
