@@ -1,6 +1,9 @@
 # Everything runs in .venv, which these targets make and fill from the locks; repeated runs find it ready. The locks are
 # complete, so pip is told not to resolve (its own resolver trips over an extra of a pinned package).
 PYTHON ?= python3
+# The tests start hundreds of processes, and each would compile the program again.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
