@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
 BENCHMARKS := collect backfill reconcile chain budget forward run_cost console
 
-.PHONY: demo test test-prefect test-real test-install torture check docs reference dist bench soak fleet format lock clean
+.PHONY: demo test test-prefect test-real test-newest test-install torture check docs reference dist bench soak fleet format lock clean
 
 demo: .venv/runtime  ## set up, collect from the sandbox, show what came
 	@$(BIN)/onepassword-source demo
@@ -27,6 +27,9 @@ torture: .venv/dev  ## every fault that the source survives, with real processes
 test-real: .venv/dev  ## against software of others, which it installs: mock servers, other collectors, SIEMs, archives
 	@tests/real/install.sh
 	@$(PYTEST) -n 2 -m real
+
+test-newest:  ## the demo and the tests of `make test`, with the newest version of each dependency, without the locks
+	@PYTHON=$(PYTHON) .ci/newest
 
 test-install: .venv/dev  ## each way of installing, from nothing, and a table of which was run where
 	@$(PYTEST) -m install tests/install

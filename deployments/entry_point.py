@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import sys
 import threading
@@ -28,6 +29,12 @@ COMPLETION_VARIABLE = f"_{PROGRAM}_COMPLETE".replace("-", "_").upper()
 """Typer's variable. The shell sets it when it completes a command line."""
 
 TOKEN_VARIABLE = settings.PREFIX + "API_TOKEN"
+UNIX_MODULES = ("fcntl", "grp", "pwd", "termios")
+"""Modules of Python that Windows does not have: locks on files, users, terminals."""
+_NO_UNIX = (
+    " Nothing was changed, and no event is affected. Run it in WSL 2, in a container, or on a Linux machine. Commands"
+    " that only read a store, such as `status`, may work here if ONEPASSWORD_SOURCE_DATABASE_URL names a PostgreSQL."
+)
 _token: str | None = None
 
 
@@ -121,6 +128,9 @@ def _error_message(error: BaseException) -> tuple[str, int]:
         context = getattr(error, "ctx", None)
         message = str(format_message()).rstrip(".").replace("'?", "'")
         return f"{message}. See: {context.command_path if context else PROGRAM} --help", WRONG_USE
+    if isinstance(error, ModuleNotFoundError) and error.name in UNIX_MODULES:
+        # The command was being imported, so it has not done anything yet.
+        return f"This command does not work on {platform.system()}: it needs Linux or macOS.{_NO_UNIX}", WRONG_USE
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}." if error.filename else f"{error.strerror}.", IN_ERROR
     # Only --debug shows its text, because the text may quote a secret.

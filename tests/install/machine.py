@@ -8,8 +8,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SECONDS = 900.0
 OWN_BIN = Path(sys.executable).parent
@@ -23,22 +28,23 @@ class CommandFailedError(AssertionError):
 
 @dataclass(frozen=True)
 class Machine:
-    """An empty home and an empty folder in it. Commands are run in `folder`."""
+    """An empty home, and an empty folder in it in which commands are run."""
 
     home: Path
     cache: Path
+    folder: Path
     further: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def make(cls, directory: Path, cache: Path) -> Machine:
-        made = cls(directory / "home", cache)
-        made.home.mkdir()
-        made.folder.mkdir()
+        home = directory / "home"
+        made = cls(home, cache, home / "folder")
+        made.folder.mkdir(parents=True)
         return made
 
-    @property
-    def folder(self) -> Path:
-        return self.home / "folder"
+    def in_folder(self, name: str) -> Machine:
+        """The same machine, whose commands run in another folder."""
+        return replace(self, folder=self.folder / name)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -69,3 +75,24 @@ class Machine:
         if done.returncode:
             raise CommandFailedError(f"{command} ended with {done.returncode}:\n{done.stdout}")
         return done.stdout
+
+    @contextmanager
+    def start(self, *command: str | Path) -> Iterator[subprocess.Popen[str]]:
+        """Run a command beside others. It must end by itself, or by a signal that the test sends."""
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            yield process
+            process.communicate(timeout=SECONDS)
+        finally:
+            if process.poll() is None:
+                process.terminate()  # it stops what it has started
+                process.communicate(timeout=SECONDS)
