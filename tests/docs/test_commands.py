@@ -69,10 +69,29 @@ def test_a_command_is_one_that_the_program_has(line: Example, arguments: list[st
 
 
 def test_a_command_of_another_program_is_known() -> None:
-    programs = {words[0]: line.id for line in LINES for words in doc_examples.commands(line.text)}
+    programs = {
+        words[0].rpartition("/")[2] or words[0]: line.id for line in LINES for words in doc_examples.commands(line.text)
+    }
     others = {name: place for name, place in programs.items() if not name.endswith(PROGRAM)}
     assert {name: place for name, place in others.items() if name not in OTHERS} == {}
     assert set(OTHERS) - set(others) == set(), "reasons for what stands nowhere"
+
+
+PROSE = {
+    "CONTRIBUTING.md": "a commit",
+    "README.md": "the four floors",
+    "docs/explanation/hash-chain.md": "a drawing",
+    "docs/how-to/coverage.md": "output",
+    "docs/siem/rules.md": "an entry of a list",
+    "docs/siem/sentinel.md": "entries of a list",
+    "docs/siem/sumo-logic.md": "entries of a list",
+    "docs/siem/webhook.md": "entries of a list",
+}
+
+
+def test_an_indented_line_is_a_command_of_a_known_program_or_has_a_reason() -> None:
+    assert doc_examples.indented_prose() - set(PROSE) == set(), "name the program in OTHERS, or the page here"
+    assert set(PROSE) - doc_examples.indented_prose() == set()
 
 
 def inline() -> list[tuple[Example, list[str]]]:

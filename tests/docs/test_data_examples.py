@@ -7,17 +7,22 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 import yaml
 from sqlalchemy import text
-from support import doc_examples
+from support import doc_examples, siems
 
 from blocks.config.source_file import parse_sources
+from blocks.events_api.models import Api
 from blocks.secret_references.secret_reader import SecretReader
+from blocks.siem.archive.block import Archive
 from blocks.siem.configuration import parse_siems
 from blocks.siem.privacy import rules
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sqlalchemy import Engine
     from support.doc_examples import Example
 
@@ -32,9 +37,9 @@ NOT_READ = {
     "kusto": "it needs a workspace of Microsoft's",
     "text": "output; the tutorial's is compared by test_walks.py",
 }
-NOT_QUERIED = {
-    "docs/siem/archive.md": "DuckDB and Athena; tests/blocks/siem/archive/test_archive.py reads archives with DuckDB",
-}
+ARCHIVES = "docs/siem/archive.md"
+ATHENA = "CREATE EXTERNAL TABLE"
+"""Athena is Amazon's; it needs an account."""
 
 
 def of(language: str) -> list[Any]:
@@ -73,13 +78,21 @@ def test_the_examples_of_sources_and_siems_are_found() -> None:
     assert len([body for body in bodies if '"siem":' in body]) >= 10
 
 
-@pytest.mark.parametrize("example", of("sql"))
+@pytest.mark.parametrize("example", [one for one in of("sql") if one.values[0].page != ARCHIVES])
 def test_sql_runs_on_both_databases(example: Example, engine: Engine) -> None:
-    if example.page in NOT_QUERIED:
-        pytest.skip(NOT_QUERIED[example.page])
     with engine.connect() as connection:
         for statement in filter(str.strip, example.text.split(";")):
             assert connection.execute(text(statement)).all() == []
+
+
+def test_duckdb_reads_an_archive(tmp_path: Path) -> None:
+    for form in ("ndjson.gz", "parquet"):
+        sender = Archive(url=tmp_path.as_uri(), format=form).get_sender()
+        sender.send(siems.batch(sender, siems.events(Api.SIGN_IN, 5), siems.stream(Api.SIGN_IN)))
+    queries, athena = (one.text for one in EXAMPLES if one.language == "sql" and one.page == ARCHIVES)
+    assert athena.startswith(ATHENA)
+    for query in filter(str.strip, queries.split(";")):
+        assert len(duckdb.sql(query.replace("/var/lib/archive", str(tmp_path))).fetchall()) == 5
 
 
 @pytest.mark.parametrize("example", of("yaml"))

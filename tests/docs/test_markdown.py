@@ -6,26 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from support.doc_examples import PAGES
+from support.doc_examples import PAGES, outside_of_fences
 from support.paths import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 ENTRY = re.compile(r"(- |\d+\. )")
 BLOCK = re.compile(r" {1,3}(```|- |\d+\. )")
-
-
-def outside_of_fences(path: Path) -> Iterator[tuple[int, str, str]]:
-    """The number of each line, the line before it, and the line."""
-    fenced, before = False, ""
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        fence = line.strip().startswith("```")
-        if not fenced:
-            yield number, before, line
-        fenced ^= fence
-        before = line
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

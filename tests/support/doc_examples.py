@@ -29,6 +29,8 @@ OTHERS = {
     ),
     **dict.fromkeys(("printf", "rm", "sleep", "sudo", "tail", "wc", "while"), SHELL),
     **dict.fromkeys(("journalctl", "loginctl", "systemctl", "systemd-sysusers"), "systemd's; it needs a whole system"),
+    **dict.fromkeys(("pip", "pipx", "uv"), "installers; `make test-install` runs each way"),
+    "git": "a clone, or what a release does",
     "az": "Microsoft's; it needs a subscription",
     "curl": "the addresses of the sandbox are tested in tests/deployments/sandbox",
     "eval": "the command within it is checked",
@@ -84,7 +86,28 @@ def examples_of(path: Path) -> Iterator[Example]:
 def is_command(line: str) -> bool:
     """True if a line of an indented block is one that a person types."""
     first = re.sub(r"^(\$ )?([A-Z_]+=\S* )*", "", line).split()[0]
-    return first in OTHERS or first.rpartition("/")[2] == PROGRAM
+    return first in OTHERS or first.rpartition("/")[2] in {PROGRAM, *OTHERS}
+
+
+def indented_prose() -> set[str]:
+    """The pages with indented lines that are no commands: drawings, output, and what belongs to an entry of a list."""
+    return {
+        path.relative_to(ROOT).as_posix()
+        for path in PAGES
+        for _, _, line in outside_of_fences(path)
+        if (found := _LINE.match(line)) and not is_command(found[1])
+    }
+
+
+def outside_of_fences(path: Path) -> Iterator[tuple[int, str, str]]:
+    """The number of each line, the line before it, and the line."""
+    fenced, before = False, ""
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        fence = line.strip().startswith("```")
+        if not fenced:
+            yield number, before, line
+        fenced ^= fence
+        before = line
 
 
 def shell_lines() -> list[Example]:
