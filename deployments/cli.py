@@ -184,6 +184,24 @@ COMMANDS = (
         module="install_service",
     ),
     CommandEntry(
+        "server",
+        "Serve Prefect alone, for workers on several machines. `up` has its own server.",
+        "server --public-url https://prefect.example.com",
+        MACHINE,
+    ),
+    CommandEntry(
+        "worker",
+        "Take runs from the Prefect server of PREFECT_API_URL. `up` has its own worker.",
+        "worker --health-port 8080",
+        MACHINE,
+    ),
+    CommandEntry(
+        "migrate",
+        "Bring the store, and Prefect's database if it is set, to this version's schema.",
+        "migrate",
+        MACHINE,
+    ),
+    CommandEntry(
         "env",
         "Print the environment for Prefect's own command line on this machine, with the password.",
         example='eval "$({program} env)" && prefect deployment ls',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -55,7 +56,7 @@ def command(
     if not at.is_local:
         print_warning(PLAIN_HTTP.format(host=host))
     https = frozenset(one.removeprefix("https://") for one in at.origins if one.startswith("https://"))
-    prefect = access.url.removesuffix("/api") if access is not None and access.url else None
+    prefect = _prefect_pages(access)
     app = create_app(ConsoleSettings(passwords, can_act, https, prefect_url=prefect))
     start_indexing()
     print_note(f"Open {at.public_url or at.origin}")
@@ -89,6 +90,13 @@ def _access() -> PrefectAccess | None:
     for warning in access.warnings:
         print_warning(warning)
     return access
+
+
+def _prefect_pages(access: PrefectAccess | None) -> str | None:
+    """Where browsers find Prefect's pages. The address of its API may be one of a private network."""
+    if access is None or not access.url:
+        return None
+    return os.environ.get("PREFECT_UI_URL", "").rstrip("/") or access.url.removesuffix("/api")
 
 
 def _login_lines(passwords: Passwords, *, is_set: bool) -> str:

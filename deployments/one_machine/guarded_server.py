@@ -30,11 +30,16 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 SQLITE_BUSY_MILLISECONDS = 5000
+CLOSING_SECONDS = 10
+"""How long a stop waits for clients to close their connections. Workers hold WebSockets open for good."""
 ORIGINS = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"
 
 
-def create_app(*, with_console: bool = False) -> ASGIApp:
-    """Prefect's server as the environment configures it, with its services and the console, behind the guard."""
+def create_app(*, with_console: bool = False, alone: bool = False) -> ASGIApp:
+    """Prefect's server as the environment configures it, with its services and the console, behind the guard.
+
+    `alone` means that no `up` watches it.
+    """
     server_secrets.hold_secrets()
     _shorten_waits_of_sqlite()
     _use_local_collections()
@@ -46,7 +51,7 @@ def create_app(*, with_console: bool = False) -> ASGIApp:
     if with_console:
         app = ConsoleFront(app, auth_string, origins)
         start_indexing()
-    return guard_app(HealthPages(app, up_health.path(), auth=auth), origins)
+    return guard_app(HealthPages(app, None if alone else up_health.path(), auth=auth), origins)
 
 
 def _shorten_waits_of_sqlite() -> None:
@@ -93,15 +98,25 @@ def main() -> None:
 
 
 def _serve(options: argparse.Namespace) -> None:
+    log_level = options.log_level or get_current_settings().server.logging_level
+    serve(create_app(with_console=options.console), options.host, options.port, log_level=log_level)
+
+
+def serve(app: ASGIApp, host: str, port: int, *, log_level: str, tls: tuple[str, str] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT. `tls` is the file of the certificate and that of its key."""
     settings = get_current_settings().server
+    certificate, key = tls or (None, None)
     uvicorn.run(
-        create_app(with_console=options.console),
-        host=options.host,
-        port=options.port,
+        app,
+        host=host,
+        port=port,
         timeout_keep_alive=settings.api.keepalive_timeout,
+        timeout_graceful_shutdown=CLOSING_SECONDS,
         ws_ping_interval=settings.api.websocket_ping_interval,
         ws_ping_timeout=settings.api.websocket_ping_timeout,
-        log_level=(options.log_level or settings.logging_level).lower(),
+        log_level=log_level.lower(),
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
     )
 
 

@@ -30,17 +30,20 @@ if TYPE_CHECKING:
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OK, UNAVAILABLE, UNAUTHORIZED = 200, 503, 401
+READY = "/api/ready"
+"""Prefect's own check, which needs no password: 200 if its database answers."""
 
 
 class HealthPages:
     """Serves the two paths, and passes every other request on.
 
+    `file` has the health of `up`. Without it (a server alone), `/healthz` is Prefect's own check of its database.
     `auth` is the `user:password` that `/metrics` requires, or None if only this machine is served. `sources` computes
     the metrics of the sources; it runs in a thread.
     """
 
     def __init__(
-        self, app: ASGIApp, file: Path, *, auth: str | None, sources: Callable[[], bytes] | None = None
+        self, app: ASGIApp, file: Path | None, *, auth: str | None, sources: Callable[[], bytes] | None = None
     ) -> None:
         self._app = app
         self._file = file
@@ -49,15 +52,17 @@ class HealthPages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = await self._answer(scope) if scope["type"] == "http" and scope["method"] in {"GET", "HEAD"} else None
+        if answer is None and self._file is None and scope["type"] == "http" and scope["path"] == "/healthz":
+            scope = {**scope, "path": READY, "raw_path": READY.encode()}
         await (answer or self._app)(scope, receive, send)
 
     async def _answer(self, scope: Scope) -> Response | None:
-        if scope["path"] == "/healthz":
-            return self._healthz()
+        if scope["path"] == "/healthz" and self._file is not None:
+            return self._healthz(self._file)
         return await self._metrics(Headers(scope=scope)) if scope["path"] == "/metrics" else None
 
-    def _healthz(self) -> Response:
-        found = up_health.read(self._file)
+    def _healthz(self, file: Path) -> Response:
+        found = up_health.read(file)
         healthy = found is not None and found.is_fresh and found.healthy
         shown: dict[str, Any] = {"healthy": healthy}
         if self._auth is None:
@@ -73,8 +78,13 @@ class HealthPages:
             sources = await asyncio.wait_for(asyncio.wrap_future(self._sources.future()), METRICS_SECONDS)
         except Exception:  # noqa: BLE001 - a store that hangs or fails must not hide the metrics of `up`
             sources = None
-        own = await asyncio.to_thread(up_metrics, up_health.read(self._file), store_answers=sources is not None)
-        return Response((sources or b"") + own, OK, media_type=TEXT)
+        if self._file is not None:
+            health = up_health.read(self._file)
+            own = await asyncio.to_thread(up_metrics, health, store_answers=sources is not None)
+            return Response((sources or b"") + own, OK, media_type=TEXT)
+        if sources is None:
+            return PlainTextResponse("The store does not answer.", UNAVAILABLE)
+        return Response(sources, OK, media_type=TEXT)
 
 
 class _SharedComputation:

@@ -44,6 +44,7 @@ from deployments.one_machine.forked_runs import (
     fork_server_environment,
 )
 from deployments.one_machine.related_objects import related_objects
+from deployments.one_machine.run_limit import runs_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,8 +64,6 @@ OUTAGE = 500
 """HTTP statuses from this one on are the server's own, temporary failures."""
 STARTING_SECONDS = 20.0
 """How long a run counts as starting. At most twice as many runs as the machine has processors start at once."""
-RUN_BYTES, RUNS_LEAST = 85 * 10**6, 8
-"""The memory (PSS) of a run that waits for its next attempt, and how many runs the smallest machine may have."""
 ENTRYPOINT = "PREFECT__FLOW_ENTRYPOINT"
 """The variable in which Prefect's runner passes the entrypoint to its engine."""
 SUPERSEDED = "Skipped: A newer run of the same schedule is due already; it collects the same events."
@@ -134,6 +133,8 @@ class SourceWorker(ProcessWorker):
                 with suppress(OSError):
                     self._heartbeat_file.touch(mode=0o600)
             return submitted
+        # Prefect's health check finds out whether the worker hangs. A worker that waits for the server does not.
+        self._last_polled_time = datetime.now(UTC)
         return []
 
     async def sync_with_backend(self) -> None:
@@ -319,18 +320,6 @@ def main() -> None:
     if threading.active_count() > 1:
         sys.stdout.flush()
         os._exit(0)
-
-
-def runs_at_once(cgroup: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
-    """How many runs fit into half of the memory of this machine or of its container.
-
-    A run that retries keeps its process for up to 90 minutes. In an outage of 1Password each source has one, and the
-    machine must survive that: more runs wait until others have ended.
-    """
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with suppress(OSError, ValueError):  # no container, or "max"
-        memory = min(memory, int(cgroup.read_text()))
-    return max(memory // 2 // RUN_BYTES, RUNS_LEAST)
 
 
 async def _main(options: argparse.Namespace, fork_server_process: ForkServerProcess | None) -> None:

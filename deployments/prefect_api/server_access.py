@@ -33,7 +33,7 @@ from deployments.prefect_api.server_secrets import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import httpx
 
@@ -63,6 +63,9 @@ class ListenAddress:
     public_url: str | None = None
     port: int | None = None
     """None: the port of the settings."""
+    names: tuple[str, ...] = ()
+    """More names by which other machines of a private network reach it."""
+    scheme: Literal["http", "https"] = "http"
 
     @property
     def origin(self) -> str:
@@ -77,6 +80,7 @@ class ListenAddress:
             found.append(self._origin("localhost"))
         elif self.host in WILDCARDS:
             found += map(self._origin, (*LOOPBACK, socket.gethostname()))
+        found += map(self._origin, self.names)
         if self.public_url:
             found.append(self.public_url)
         return tuple(dict.fromkeys(found))
@@ -86,21 +90,31 @@ class ListenAddress:
         return self.host in LOOPBACK
 
     def _origin(self, host: str) -> str:
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port or settings.port()}".lower()
+        return f"{self.scheme}://{f'[{host}]' if ':' in host else host}:{self.port or settings.port()}".lower()
 
 
 LOOPBACK_ONLY = ListenAddress()
 
 
-def parse_listen_address(host: str, public_url: str | None, *, port: int | None = None) -> ListenAddress:
-    """The listen address of two options. Raises ThirdPartyConfigError if the URL is not `https://host[:port]`."""
+def parse_listen_address(
+    host: str,
+    public_url: str | None,
+    *,
+    port: int | None = None,
+    names: tuple[str, ...] = (),
+    scheme: Literal["http", "https"] = "http",
+) -> ListenAddress:
+    """The listen address of the options. Raises ThirdPartyConfigError if the URL is not `https://host[:port]`."""
+    for name in names:
+        if not re.fullmatch(r"[\w.-]+|[\da-fA-F:]+", name, re.ASCII):
+            raise ThirdPartyConfigError(f"--name is {name!r}.", hint="Give a host name or an address, without a port.")
     if public_url is None:
-        return ListenAddress(host, port=port)
+        return ListenAddress(host, port=port, names=names, scheme=scheme)
     if not re.fullmatch(r"https://([\w.-]+|\[[\da-fA-F:]+\])(:\d+)?/?", public_url, re.ASCII):
         raise ThirdPartyConfigError(
             f"--public-url is {public_url!r}.", hint="Give the address of the TLS proxy: https://prefect.example.com"
         )
-    return ListenAddress(host, public_url.rstrip("/").lower().removesuffix(":443"), port)
+    return ListenAddress(host, public_url.rstrip("/").lower().removesuffix(":443"), port, names, scheme)
 
 
 def _warnings_about_secrets() -> tuple[str, ...]:
@@ -142,13 +156,20 @@ def environment_for(url: str, at: ListenAddress = LOOPBACK_ONLY) -> dict[str, st
 
 def _base_environment(kept: Secrets, at: ListenAddress) -> dict[str, str]:
     return {
-        "PREFECT_HOME": str(prefect_home()),
         "PREFECT_API_AUTH_STRING": kept.auth_string,
         "PREFECT_SERVER_API_AUTH_STRING": kept.auth_string,
         "PREFECT_SERVER_ENCRYPTION_KEY": kept.encryption_key,
-        "PREFECT_API_SSL_CERT_FILE": str(_single_authority_file()),
         "PREFECT_SERVER_API_HOST": at.host,
-        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(at.origins),
+        **server_environment(at.origins),
+    }
+
+
+def server_environment(origins: Iterable[str]) -> dict[str, str]:
+    """The variables of a guarded server that answers to these origins, without its secrets and its database."""
+    return {
+        "PREFECT_HOME": str(prefect_home()),
+        "PREFECT_API_SSL_CERT_FILE": str(_single_authority_file()),
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(origins),
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(_ui_directory()),
         "DO_NOT_TRACK": "1",
         **server_settings.SERVER,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in terminalreporter.getreports(outcome):
             if _is_way(report):
                 where = dict(report.user_properties).get(WHERE, _machine())
-                table.add_row(_way(report), str(where), f"{report.duration:.0f}", verdict, _why(report))
+                cells = _way(report), str(where), f"{report.duration:.0f}", verdict, _why(report)
+                table.add_row(*map(escape, cells))
     if table.row_count:
         terminalreporter.section("ways of installing")
         Console(width=110).print(table)

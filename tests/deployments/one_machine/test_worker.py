@@ -13,7 +13,7 @@ import pytest
 from prefect.workers.process import ProcessWorker
 
 from deployments.one_machine import worker_runs
-from deployments.one_machine.worker import RUN_BYTES, RUNS_LEAST, SourceWorker, runs_at_once
+from deployments.one_machine.worker import SourceWorker
 from deployments.prefect_api import server_access
 
 if TYPE_CHECKING:
@@ -119,15 +119,3 @@ def test_runs_that_may_be_of_other_machines_are_not_ended(
     monkeypatch.setattr(server_access, "authenticated_client", lambda _: httpx.Client(transport=transport))
     assert worker_runs.end_crashed(URL, 5)
     assert found == ended
-
-
-def test_no_more_runs_are_started_than_half_of_the_memory_holds(tmp_path: Path) -> None:
-    cgroup = tmp_path / "memory.max"
-    of_machine = runs_at_once(cgroup)
-    assert of_machine >= RUNS_LEAST
-    cgroup.write_text("max\n")
-    assert runs_at_once(cgroup) == of_machine
-    cgroup.write_text(f"{20 * RUN_BYTES}\n")
-    assert runs_at_once(cgroup) == 10
-    cgroup.write_text("1000000\n")
-    assert runs_at_once(cgroup) == RUNS_LEAST

@@ -1,0 +1,51 @@
+"""`onepassword-source server`: the Prefect server alone, for workers on several machines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from blocks import settings
+from deployments.prefect_api import shared_server
+from deployments.prefect_api.server_access import parse_listen_address
+from deployments.prefect_session import quiet_prefect
+from deployments.terminal_output import print_note, print_warning
+
+PLAIN_HTTP = (
+    "The server listens on {host} in plain HTTP: anyone on the network path can read the API password, and with it "
+    "your 1Password tokens. Let only your workers and a TLS proxy connect to it, or give it a certificate with "
+    "--tls-certificate and --tls-key."
+)
+
+
+def command(
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where it listens. Other than loopback needs TLS.")
+    ] = "127.0.0.1",
+    public_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Its public address behind a TLS proxy: https://prefect.example.com"),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST", help="A name by which workers reach it in a private network. Repeatable."),
+    ] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The PEM certificate chain, to serve HTTPS itself.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="The key of the certificate.")] = None,
+) -> None:
+    """Serve Prefect's API and pages until Ctrl-C, behind the guard, on a PostgreSQL of yours."""
+    tls = shared_server.tls_files(tls_certificate, tls_key)
+    at = parse_listen_address(host, public_url, names=tuple(name or ()), scheme="https" if tls else "http")
+    quiet_prefect()
+    shared_server.activate(at)
+    if not at.is_local and tls is None:
+        print_warning(PLAIN_HTTP.format(host=host))
+    from deployments.one_machine import guarded_server  # noqa: PLC0415 - imports Prefect, which reads the environment
+
+    print_note(f"Prefect's API: {at.public_url or at.origin}/api")
+    app = guarded_server.create_app(alone=True)
+    guarded_server.serve(app, at.host, settings.port(), log_level="WARNING", tls=tls)

@@ -1,0 +1,52 @@
+"""`onepassword-source worker`: take runs from a Prefect server, on one of several machines."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from typing import Annotated
+
+import typer
+
+from blocks import python_process
+from blocks.errors import ThirdPartyConfigError
+from deployments import working_directory
+from deployments.one_machine.run_limit import runs_at_once
+from deployments.prefect_api import server_access, server_settings, templates
+
+PORT_MAX = 65535
+ENVIRONMENT = {
+    **server_settings.RUNS,
+    # A server behind the guard has no CSRF tokens. Each client would first request one.
+    "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
+    "PREFECT_LOGGING_COLORS": "false",
+    "DO_NOT_TRACK": "1",
+}
+
+
+def command(
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Its name on the Prefect server; default: this machine's.")
+    ] = None,
+    health_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=PORT_MAX, help="Serve /health there: 503 if the worker hangs. Default: no port."),
+    ] = None,
+) -> None:
+    """Take runs of the sources until Ctrl-C. It starts as many at once as half of the memory holds."""
+    if server_access.external_url() is None:
+        raise ThirdPartyConfigError(
+            "PREFECT_API_URL is not set, so there is no server to take runs from.",
+            hint="Set it to https://…/api. On one machine, `onepassword-source up` has its own worker.",
+            code="setting",
+        )
+    working_directory.leave()
+    arguments = ["--pool", templates.work_pool(), "--type", templates.POOL_TYPE, "--name", name or socket.gethostname()]
+    arguments += ["--limit", str(runs_at_once())]
+    environment = {**os.environ, **ENVIRONMENT}
+    if health_port is not None:
+        arguments.append("--with-healthcheck")
+        environment["PREFECT_WORKER_WEBSERVER_PORT"] = str(health_port)
+    # Replaced, not started: signals reach the worker itself.
+    os.execve(sys.executable, python_process.command("prefect", "worker", "start", *arguments), environment)  # noqa: S606
