@@ -13,6 +13,12 @@ from deployments import working_directory
 from deployments.prefect_api import shared_server
 from deployments.terminal_output import print_line, printable
 
+DETAILS = """\
+Every command upgrades the store when it opens it, and a server its own database. This command does both at a moment of
+your choice, and its exit code says whether it worked. Prefect's database is upgraded if
+PREFECT_SERVER_DATABASE_CONNECTION_URL is set. A schema that a newer version made is an error.
+"""
+
 
 def command() -> None:
     """Create or upgrade the schema of the store, and of Prefect's database if its URL is set.

@@ -20,6 +20,16 @@ PLAIN_HTTP = (
 )
 
 
+DETAILS = """\
+It needs a PostgreSQL of yours, a password and a key: PREFECT_SERVER_DATABASE_CONNECTION_URL,
+PREFECT_SERVER_API_AUTH_STRING and PREFECT_SERVER_ENCRYPTION_KEY, each of which may come from a file. It has the guard
+and the settings of the server of `up`, and listens on the port of ONEPASSWORD_SOURCE_PORT.
+
+`/healthz` answers 200 while Prefect's database answers. `/metrics` has the metrics of the sources; it needs the API
+password, unless only this machine is served.
+"""
+
+
 def command(
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Where it listens. Other than loopback needs TLS.")

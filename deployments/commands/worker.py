@@ -25,6 +25,13 @@ ENVIRONMENT = {
 }
 
 
+DETAILS = """\
+It needs PREFECT_API_URL, PREFECT_API_AUTH_STRING and the store of ONEPASSWORD_SOURCE_DATABASE_URL. It starts as many
+runs at once as half of the memory of the machine or of its container holds. On SIGTERM its runs finish the current
+page.
+"""
+
+
 def command(
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Its name on the Prefect server; default: this machine's.")

@@ -12,6 +12,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from install.engine import base, engine, image  # noqa: F401 - fixtures
 from install.machine import Machine
 from install.table import HERE, pytest_terminal_summary  # noqa: F401 - a hook
 from support import installed_wheel

@@ -64,3 +64,11 @@ def validate(documents: list[dict[str, Any]], version: str, directory: Path) -> 
         file.unlink()
     problems = done.stdout + done.stderr
     return problems.strip() or ("" if done.returncode == 0 else f"exit code {done.returncode}")
+
+
+def compose_folder(directory: Path) -> Path:
+    """The folder with the compose files as a person has it, with secrets."""
+    folder = directory / "container"
+    shutil.copytree(ROOT / "deployments" / "container", folder, ignore=shutil.ignore_patterns("secrets"))
+    subprocess.run([folder / "make-secrets.sh"], check=True, capture_output=True)
+    return folder

@@ -206,3 +206,32 @@ def test_what_is_written_can_be_read(file: Path) -> None:
     up_health.write(file, health)
     assert up_health.read(file) == health
     assert json.loads(file.read_bytes())["troubles"][0]["what"] == "runs"
+
+
+async def _path(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse(f"prefect: {scope['path']} {scope['raw_path'].decode()}")(scope, receive, send)
+
+
+def ask_server_alone(path: str, sources: Callable[[], bytes] = lambda: b"x 1\n") -> httpx.Response:
+    async def request() -> httpx.Response:
+        app = guard_app(HealthPages(_path, None, auth=AUTH, sources=sources), [UI])
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=UI) as client:
+            return await client.get(path, headers={"authorization": BASIC})
+
+    return asyncio.run(request())
+
+
+def test_a_server_alone_is_as_healthy_as_prefect_says() -> None:
+    assert ask_server_alone("/healthz").text == "prefect: /api/ready /api/ready"
+
+
+def test_a_server_alone_has_the_metrics_of_the_sources_alone() -> None:
+    answer = ask_server_alone("/metrics")
+    assert (answer.status_code, answer.text) == (200, "x 1\n")
+
+
+def test_a_server_alone_whose_store_does_not_answer_has_no_metrics() -> None:
+    def fail() -> bytes:
+        raise OSError("no store")
+
+    assert ask_server_alone("/metrics", fail).status_code == 503

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import signal
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -42,6 +43,7 @@ def test_an_outage_of_the_server_never_ends_it(
 ) -> None:
     worker = SourceWorker(work_pool_name="pool", heartbeat_file=tmp_path / "beat")
     monkeypatch.setattr(worker, "_logger", logging.getLogger("test"))
+    worker._last_polled_time -= timedelta(hours=1)
     with monkeypatch.context() as without_server:
         without_server.setattr(ProcessWorker, "get_and_submit_flow_runs", _failing(error))
         without_server.setattr(ProcessWorker, "sync_with_backend", _failing(error))
@@ -49,6 +51,7 @@ def test_an_outage_of_the_server_never_ends_it(
             assert asyncio.run(worker.get_and_submit_flow_runs()) == []
             asyncio.run(worker.sync_with_backend())
     assert not (tmp_path / "beat").exists(), "the watchdog sees that no poll was answered"
+    assert worker.is_worker_still_polling(10), "a supervisor does not restart a worker that waits for its server"
 
     async def answer(_: ProcessWorker) -> list[Any]:
         return []

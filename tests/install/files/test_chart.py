@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from install import tools
-from install.chart.pod_security import RULES, containers, violations
+from install.files.pod_security import RULES, containers, violations
 from support.paths import ROOT
 
 from blocks.settings import PREFIX, SETTINGS
