@@ -22,7 +22,7 @@ NOT_WATCHED = "`up` has ended or hangs: nothing watches it any more."
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What is wrong: the server, the worker, the store or the runs; a sentence; since when (seconds since 1970)."""
+    """What is wrong (server, worker, store, runs, disk), a sentence, and since when (seconds since 1970)."""
 
     what: str
     text: str
@@ -31,7 +31,10 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class UpHealth:
-    """The last check of `up`. `time` and `started` are in seconds since 1970; restarts count since the start."""
+    """The last check of `up`. `time` and `started` are in seconds since 1970; restarts count since the start.
+
+    `warnings` are about what will go wrong: a disk that fills. `up` is healthy with them.
+    """
 
     time: float
     healthy: bool
@@ -39,6 +42,7 @@ class UpHealth:
     started: float
     server_restarts: int = 0
     worker_restarts: int = 0
+    warnings: tuple[Trouble, ...] = ()
 
     @property
     def is_fresh(self) -> bool:
@@ -53,6 +57,12 @@ def troubles_now() -> tuple[Trouble, ...]:
     """The troubles of the `up` that runs with this data directory; none if no `up` runs."""
     found = read(path())
     return found.troubles if found is not None and found.is_fresh else ()
+
+
+def warnings_now() -> tuple[Trouble, ...]:
+    """The warnings of the `up` that runs with this data directory; none if no `up` runs."""
+    found = read(path())
+    return found.warnings if found is not None and found.is_fresh else ()
 
 
 def write(file: Path, health: UpHealth) -> None:

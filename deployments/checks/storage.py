@@ -7,13 +7,15 @@ from pathlib import Path
 from blocks import settings
 from blocks.errors import SourceError
 from blocks.store import diagnosis, schema
-from blocks.store.engine import sqlite_path
+from blocks.store.engine import open_engine, sqlite_path
+from blocks.store.growth import growth_per_day
+from deployments import disk_usage
 from deployments.checks.finding import Finding, failed, ok, warning
 from deployments.disk_space import GB, format_bytes, free_space
 
 STORE_SECONDS = 15.0
 LEAST, FULL = GB, GB // 20
-WAL_TIMES = 10
+WAL_TIMES, GROWTH_DAYS = 10, 7
 _RESTORE = "Stop `up`, keep a copy of the file, and restore a backup (or `sqlite3 FILE .recover`)."
 
 
@@ -54,6 +56,7 @@ def check_disk(url: str, *, least: int = LEAST, full: int = FULL) -> Finding:
     The free space of a PostgreSQL server is not visible from here.
     """
     path = sqlite_path(url)
+    week = GROWTH_DAYS * growth(url)
     wal = _size(f"{path}-wal") if path else 0
     places = [*([Path(path).absolute().parent] if path else []), settings.data_dir()]
     room = free_space(places)
@@ -63,10 +66,37 @@ def check_disk(url: str, *, least: int = LEAST, full: int = FULL) -> Finding:
     text = ", ".join(f"{format_bytes(free)} free in {place}" for place, free in room)
     if free < full:
         return failed("disk", f"{text}.", f"Free space for {where}: writing stops when the disk is full.")
-    if free < max(least, WAL_TIMES * wal):
+    if free < max(least, WAL_TIMES * wal, week if path else 0):
+        if week > max(least, WAL_TIMES * wal):
+            text = f"{text}; the store grows by {format_bytes(week // GROWTH_DAYS)} a day"
+            return warning(
+                "disk", f"{text}.", f"Free space for {where}, or remove old events: onepassword-source prune."
+            )
         logged = f", with {format_bytes(wal)} in the write-ahead log" if WAL_TIMES * wal > least else ""
         return warning("disk", f"{text}{logged}.", f"Free space for {where}.")
     return ok("disk", text)
+
+
+def check_disk_use(url: str) -> Finding:
+    """What each part takes on the disks of this machine, and what bounds it."""
+    found = [f"{part.name} {format_bytes(part.size)} ({part.bound})" for part in disk_usage.parts(url)]
+    grows = growth(url)
+    rate = f" The store grows by {format_bytes(grows)} a day." if grows else ""
+    return ok("disk use", f"{'; '.join(found)}.{rate}")
+
+
+def growth(url: str) -> int:
+    """What the store grows by in a day, in bytes; 0 if there is no store yet, or it does not answer."""
+    path = sqlite_path(url)
+    if path and not Path(path).exists():
+        return 0
+    engine = open_engine(url)
+    try:
+        return growth_per_day(engine)
+    except SourceError:
+        return 0
+    finally:
+        engine.dispose()
 
 
 def _size(path: str) -> int:

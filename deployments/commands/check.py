@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from blocks.store.diagnosis import SourceAddress
     from deployments.checks.network import Reachability
 
-KNOWN_SECONDS, DISK_SECONDS = 5.0, 5.0
+KNOWN_SECONDS, DISK_SECONDS, DISK_USE_SECONDS = 5.0, 5.0, 10.0
 WAY_SECONDS = KNOWN_SECONDS + network.DNS_SECONDS + network.REACH_SECONDS + 2
 STYLES = {"ok": "green", "warning": "bold yellow", "failed": "bold red", "not checked": "dim"}
 STEP_WIDTH = len("Prefect server")
@@ -90,6 +90,7 @@ def run_checks(name: str, *, deep: bool = False) -> list[Finding]:
         _expiry(seen.block),
         stored.store(),
         stored.disk(),
+        stored.disk_use(),
         seen.server,
         seen.schedule,
         seen.runner,
@@ -107,6 +108,7 @@ class _StoreChecks:
         self._known = StartedCall(lambda: diagnosis.source_addresses(url))
         self._store = StartedCall(lambda: storage.check_store(url))
         self._disk = StartedCall(lambda: storage.check_disk(url))
+        self._disk_use = StartedCall(lambda: storage.check_disk_use(url))
         self._runs = StartedCall(lambda: runs.check_runs(url, name))
         self._collection = StartedCall(lambda: collection.check_collection(url, name))
 
@@ -147,6 +149,12 @@ class _StoreChecks:
             return self._disk.result(DISK_SECONDS)
         except (SourceError, OSError, TimeoutError):
             return failed("disk", "The disk of the store does not answer.", "Check that its file system is mounted.")
+
+    def disk_use(self) -> Finding:
+        try:
+            return self._disk_use.result(DISK_USE_SECONDS)
+        except (SourceError, OSError, TimeoutError):
+            return not_checked("disk use", "the disk or the store does not answer")
 
     def runs(self) -> Finding:
         try:

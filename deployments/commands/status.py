@@ -137,6 +137,9 @@ def _show_all(sources: list[SourceStatus], read: _Details) -> None:
     for trouble in _troubles_of_up():
         print_indented(printable(f"Problem since {format_minute(int(trouble.since * 1e9))}: {trouble.text}"), 0)
         print_line("")
+    for warning in up_health.warnings_now():
+        print_indented(printable(f"Warning since {format_minute(int(warning.since * 1e9))}: {warning.text}"), 0)
+        print_line("")
     if len(sources) > overview.DETAILED_MAX:
         _show_overview(sources, read)
         return

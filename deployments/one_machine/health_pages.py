@@ -21,12 +21,12 @@ from deployments import up_health
 from deployments.up_health import METRICS_SECONDS, NOT_WATCHED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from deployments.up_health import UpHealth
+    from deployments.up_health import Trouble, UpHealth
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OK, UNAVAILABLE, UNAUTHORIZED = 200, 503, 401
@@ -139,8 +139,11 @@ def metrics_auth(origins: list[str], auth_string: str | None) -> str | None:
 def _reasons(found: UpHealth | None) -> dict[str, Any]:
     if found is None or not found.is_fresh:
         return {"troubles": [{"what": "up", "text": NOT_WATCHED}], "time": found and found.time}
-    troubles = [{"what": one.what, "text": one.text, "since": one.since} for one in found.troubles]
-    return {"troubles": troubles, "time": found.time}
+    return {"troubles": _listed(found.troubles), "warnings": _listed(found.warnings), "time": found.time}
+
+
+def _listed(troubles: Iterable[Trouble]) -> list[dict[str, Any]]:
+    return [{"what": one.what, "text": one.text, "since": one.since} for one in troubles]
 
 
 def _is_allowed(header: str, auth: str) -> bool:

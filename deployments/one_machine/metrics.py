@@ -72,13 +72,17 @@ def up_families(health: UpHealth | None, *, store_answers: bool) -> Iterator[Met
     yield GaugeMetricFamily(PREFIX + "up_store_answers", help_text, store_answers)
     last = _gauge("up_last_round_timestamp_seconds", "When `up` was last checked.")
     started = _gauge("up_started_timestamp_seconds", "When `up` was started.")
-    trouble = _gauge("up_trouble", "1 for `server`, `worker`, `store` or `runs` that does not work.", "what")
+    trouble = _gauge(
+        "up_trouble",
+        "1 for `server`, `worker`, `store` or `runs` that does not work, and for a `disk` that fills.",
+        "what",
+    )
     help_text = "How often `up` restarted the `server` or the `worker`."
     restarts = CounterMetricFamily(PREFIX + "up_restarts", help_text, labels=("process",))
     if health is not None:
         last.add_metric((), health.time)
         started.add_metric((), health.started)
-        for one in health.troubles:
+        for one in (*health.troubles, *health.warnings):
             trouble.add_metric((one.what,), 1)
         restarts.add_metric(("server",), health.server_restarts)
         restarts.add_metric(("worker",), health.worker_restarts)
@@ -133,6 +137,9 @@ def _store_metrics(store: StoreMeasures | None) -> Iterator[Metric]:
     size = _gauge("store_size_bytes", "The size of the store, with the write-ahead log of SQLite.")
     help_text = "Free space for the data directory and, on SQLite, for the store. PostgreSQL's disk is not visible."
     free = _gauge("disk_free_bytes", help_text, "directory")
+    grows = _gauge("store_growth_bytes_per_day", "What the store grows by in a day, by the events of the last week.")
+    help_text = "What the data directory and the store take, by part: `store`, `logs`, `Prefect's database`, …"
+    used_by = _gauge("disk_used_bytes", help_text, "part")
     window = ("account", "window_seconds")
     used = _gauge("rate_limit_used", "Requests of the account that count in this window now.", *window)
     allowed = _gauge("rate_limit_allowed", "Requests that the account may make in this window.", *window)
@@ -140,6 +147,9 @@ def _store_metrics(store: StoreMeasures | None) -> Iterator[Metric]:
     paused = _gauge("rate_limit_paused_until_timestamp_seconds", help_text, "account")
     if store is not None:
         size.add_metric((), store.size)
+        grows.add_metric((), store.growth)
+        for part in store.parts:
+            used_by.add_metric((part.name,), part.size)
         for directory, room in store.free:
             free.add_metric((str(directory),), room)
         for one in store.rate_limits:
@@ -149,7 +159,7 @@ def _store_metrics(store: StoreMeasures | None) -> Iterator[Metric]:
         pauses = {one.account: one.paused_until_ns for one in store.rate_limits}
         for account, until_ns in pauses.items():
             _add(paused, (account,), _seconds(until_ns))
-    yield from (size, free, used, allowed, paused)
+    yield from (size, grows, used_by, free, used, allowed, paused)
 
 
 def _state_label(state: str) -> str:

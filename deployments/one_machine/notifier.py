@@ -87,7 +87,7 @@ class Notifier:
         return lines
 
     def _queue(self, found: UpHealth) -> None:
-        present = {one.what: one for one in found.troubles}
+        present = {one.what: one for one in (*found.troubles, *found.warnings)}
         for what, one in present.items():
             _, at = self._last.get(what, (one, None))
             if at is None or found.time - at >= DAY_SECONDS:

@@ -34,16 +34,17 @@ class RunActivity:
 
 @dataclass(frozen=True)
 class Probes:
-    """The three probes. Each may hang, or raise anything.
+    """The probes. Each may hang, or raise anything.
 
     `server` raises ProbeError if the server does not answer. `worker` returns a value that changes with each poll, None
     before the first. `runs` takes the time since when runs could begin (ns since 1970), and writes its findings to the
-    store.
+    store. `disk` returns a warning if the disk will be full soon.
     """
 
     server: Callable[[], None]
     worker: Callable[[], int | None]
     runs: Callable[[int], RunActivity]
+    disk: Callable[[], str | None] = lambda: None
 
 
 def server_probe(api_url: str) -> Callable[[], None]:

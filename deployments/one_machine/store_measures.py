@@ -10,21 +10,29 @@ from blocks import settings
 from blocks.store import rate_limit_usage
 from blocks.store.database_size import database_size
 from blocks.store.engine import is_sqlite
+from blocks.store.growth import growth_per_day
+from deployments import disk_usage
 from deployments.disk_space import free_space
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.store.rate_limit_usage import RateLimitUsage
+    from deployments.disk_usage import DiskPart
 
 
 @dataclass(frozen=True, slots=True)
 class StoreMeasures:
-    """`size` is in bytes; `free` has the free bytes of each file system, by one directory of it."""
+    """`size` is in bytes; `free` has the free bytes of each file system, by one directory of it.
+
+    `growth` is in bytes a day. `parts` are what the disks of this machine hold.
+    """
 
     size: int
+    growth: int
     free: tuple[tuple[Path, int], ...]
     rate_limits: tuple[RateLimitUsage, ...]
+    parts: tuple[DiskPart, ...] = ()
 
 
 def measure(engine: Engine) -> StoreMeasures:
@@ -34,6 +42,8 @@ def measure(engine: Engine) -> StoreMeasures:
         places.insert(0, Path(str(engine.url.database)).absolute().parent)
     return StoreMeasures(
         size=database_size(engine).size,
+        growth=growth_per_day(engine),
         free=tuple(free_space(places)),
         rate_limits=tuple(rate_limit_usage.usages(engine)),
+        parts=tuple(disk_usage.parts(engine.url.render_as_string(hide_password=False))),
     )

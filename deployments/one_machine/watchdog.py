@@ -30,11 +30,12 @@ T = TypeVar("T")
 Process = Literal["server", "worker"]
 SERVER: Process = "server"
 WORKER: Process = "worker"
-STORE, RUNS = "store", "runs"
+STORE, RUNS, DISK = "store", "runs", "disk"
+PROBLEM, RECOVERED = "problem", "recovered"
 
 ROUND_SECONDS, MIN_PAUSE_SECONDS = 15.0, 1.0
 """From the start of one round to the start of the next, and at least between the two."""
-SERVER_LIMIT, WORKER_LIMIT, RUNS_LIMIT = 12.0, 5.0, 25.0
+SERVER_LIMIT, WORKER_LIMIT, RUNS_LIMIT, DISK_LIMIT = 12.0, 5.0, 25.0, 5.0
 """How long a probe may take in a round. The server's own limit is 10 s; SQLite may have another writer."""
 FAILING_SECONDS = 45.0
 """A busy server may miss one probe. With rounds of 15 to 25 s, this reports a failure within two minutes."""
@@ -71,9 +72,11 @@ class ClockReading:
 
 @dataclass(frozen=True, slots=True)
 class TerminalLine:
-    """A line for the terminal."""
+    """A line for the terminal. `what` is the part that a problem begins or ends in; `event` says which of the two."""
 
     text: str
+    event: str = "note"
+    what: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,7 @@ class _State:
     forget_poll: bool = True
     watched_ns: int | None = None
     troubles: dict[str, Trouble] = field(default_factory=dict)
+    warning: Trouble | None = None
     all_good: bool = False
     cannot_write: bool = False
 
@@ -195,6 +199,7 @@ class Watchdog:
         self._server = BoundedCall(probes.server)
         self._worker = BoundedCall(probes.worker)
         self._runs = BoundedCall(lambda: probes.runs(self._state.watched_ns or 0))
+        self._disk = BoundedCall(probes.disk)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._begun: queue.SimpleQueue[Process] = queue.SimpleQueue()
         self._stopped = threading.Event()
@@ -230,11 +235,13 @@ class Watchdog:
         state.all_good = True
         for probe in self._probed():
             probe.start()
+        self._disk.start()
         if SERVER in state.starts:
             self._judge_server(now)
         if WORKER in state.starts:
             self._judge_worker(now)
             self._judge_runs(now)
+        self._judge_disk(now)
         return self._report(now)
 
     def _watch(self) -> None:
@@ -343,6 +350,23 @@ class Watchdog:
             text = f"The store cannot be used: {vital.why.rstrip('.')}. {does} Check database and disk."
             self._open_trouble(STORE, text, now, vital.failing_for(now))
 
+    def _judge_disk(self, now: ClockReading) -> None:
+        """A disk that fills is a warning: everything still works, and a restart would not help."""
+        state = self._state
+        try:
+            text = self._disk.result(DISK_LIMIT)
+        except (TimeoutError, OSError):  # a disk that hangs stops the store or the runs, which are judged themselves
+            return
+        if text is None:
+            if state.warning is not None:
+                line = f"{_time(now)} Over: There is room on the disk again."
+                self._events.put(TerminalLine(line, RECOVERED, DISK))
+            state.warning = None
+            return
+        if state.warning is None:
+            self._events.put(TerminalLine(f"{_time(now)} Warning: {text}", PROBLEM, DISK))
+        state.warning = Trouble(DISK, text, now.wall if state.warning is None else state.warning.since)
+
     def _judge_activity(self, seen: RunActivity, now: ClockReading) -> None:
         state = self._state
         idle = now.wall - max(seen.newest_ns or 0, state.watched_ns or 0) / 1e9
@@ -374,13 +398,13 @@ class Watchdog:
     def _open_trouble(self, what: str, text: str, now: ClockReading, seconds: float) -> None:
         """`seconds`: how long the trouble has lasted; only the first call of a trouble counts."""
         if what not in self._state.troubles:
-            self._events.put(TerminalLine(f"{_time(now)} Trouble: {text}"))
+            self._events.put(TerminalLine(f"{_time(now)} Trouble: {text}", PROBLEM, what))
         since = self._state.troubles[what].since if what in self._state.troubles else now.wall - seconds
         self._state.troubles[what] = Trouble(what, text, since)
 
     def _close_trouble(self, what: str, text: str, now: ClockReading) -> None:
         if self._state.troubles.pop(what, None) is not None:
-            self._events.put(TerminalLine(f"{_time(now)} Over: {text}"))
+            self._events.put(TerminalLine(f"{_time(now)} Over: {text}", RECOVERED, what))
 
     def _report(self, now: ClockReading) -> UpHealth:
         state = self._state
@@ -392,6 +416,7 @@ class Watchdog:
             started=state.started,
             server_restarts=restarts.get(SERVER, 0),
             worker_restarts=restarts.get(WORKER, 0),
+            warnings=(state.warning,) if state.warning is not None else (),
         )
         if not self._stopped.is_set():
             self._write(found)

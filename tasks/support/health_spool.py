@@ -20,16 +20,21 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+BYTES_MAX = 1_000_000
 _last_values: dict[tuple[str, str], str] = {}
 
 
 def append(source_id: str, source_name: str, condition: Condition) -> HealthEvent | None:
-    """Append a condition of a source to the file, and return its event; None if it was appended with the same value."""
+    """Append a condition of a source to the file, and return its event; None if it was appended with the same value.
+
+    A full file (1 MB) stays as it is: the store was away for weeks, and how that began is in it.
+    """
     if _last_values.get((source_id, condition.tracker)) == condition.value:
         return None
     _last_values[source_id, condition.tracker] = condition.value
     event = HealthEvent.from_condition(condition, source_id, source_name)
-    _append(_path(source_id), {"event": asdict(event), "value": condition.value})
+    if not _is_full(_path(source_id)):
+        _append(_path(source_id), {"event": asdict(event), "value": condition.value})
     return event
 
 
@@ -53,6 +58,13 @@ def flush(engine: Engine, source_id: str) -> None:
 
 def _path(source_id: str) -> Path:
     return settings.data_dir() / f"unstored-health-{source_id}.jsonl"
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        return path.stat().st_size >= BYTES_MAX
+    except FileNotFoundError:
+        return False
 
 
 def _append(path: Path, line: dict[str, object]) -> None:

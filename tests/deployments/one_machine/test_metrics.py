@@ -160,7 +160,13 @@ def test_any_name_can_be_a_label(engine: Engine, scrape: Scrape) -> None:
 
 def test_a_store_without_sources_has_the_build_and_its_size(engine: Engine, scrape: Scrape) -> None:
     samples = {sample.name.removeprefix(PREFIX) for family in scrape().families.values() for sample in family.samples}
-    assert samples == {"build_info", "store_size_bytes", "disk_free_bytes"}
+    assert samples == {
+        "build_info",
+        "store_size_bytes",
+        "store_growth_bytes_per_day",
+        "disk_used_bytes",
+        "disk_free_bytes",
+    }
 
 
 def test_when_a_token_expires(engine: Engine, scrape: Scrape) -> None:

@@ -18,7 +18,7 @@ from blocks.errors import FirstPartyGenericError
 from blocks.store import health, lifecycle, sources, streams
 from deployments import cli
 from deployments.one_machine import notifier, probes, watchdog_setup
-from deployments.one_machine.probes import ProbeError, RunActivity, probe_runs, server_probe
+from deployments.one_machine.probes import ProbeError, Probes, RunActivity, probe_runs, server_probe
 from deployments.one_machine.watchdog import ClockReading, Event, Restart, TerminalLine, Watchdog
 
 if TYPE_CHECKING:
@@ -169,3 +169,23 @@ def test_up_judges_runs_without_what_is_large(engine: Engine, store_url: str, tm
     sources.save(engine, SOURCE)
     env = {**environment(tmp_path, 1), "ONEPASSWORD_SOURCE_DATABASE_URL": store_url, "PYTHONPATH": ""}
     assert run_python(SMALL, env, tmp_path) == "[]"
+
+
+def test_a_disk_that_fills_is_a_warning_and_up_stays_healthy(tmp_path: Path, moving: MovingClock) -> None:
+    shortage: list[str | None] = [None, "Only 1 MB are free.", "Only 1 MB are free.", None]
+    dog = Watchdog(
+        Probes(lambda: None, lambda: 1, lambda _: RunActivity(), lambda: shortage.pop(0)), tmp_path / "health"
+    )
+    dog._clock = lambda: watchdog_moment(moving)
+    dog._state.last = watchdog_moment(moving)
+    seen = [dog.check_once() for _ in range(4)]
+    assert [[one.text for one in found.warnings] for found in seen] == [[], ["Only 1 MB are free."]] * 1 + [
+        ["Only 1 MB are free."],
+        [],
+    ]
+    assert all(found.troubles == () for found in seen)
+    begun, over = dog.drain_events()
+    assert isinstance(begun, TerminalLine)
+    assert isinstance(over, TerminalLine)
+    assert (begun.event, begun.what, over.event) == ("problem", "disk", "recovered")
+    assert "Warning: Only 1 MB are free." in begun.text

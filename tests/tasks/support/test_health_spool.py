@@ -89,3 +89,11 @@ def test_two_processes_that_flush_store_an_event_once(engine: Engine) -> None:
     health_spool.flush(engine, SOURCE.id)
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM health_events").scalar() == 1
+
+
+def test_a_full_file_grows_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health_spool, "BYTES_MAX", 100)
+    for number in range(5):
+        condition = Condition("error", "FirstPartyGenericError", ERROR, "It does not answer.", value=str(number))
+        assert health_spool.append(SOURCE.id, SOURCE.name, condition) is not None, "it is published all the same"
+    assert len(file().read_text().splitlines()) == 1
