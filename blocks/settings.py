@@ -12,6 +12,7 @@ from blocks.secret_references import onepassword_cli
 PREFIX = "ONEPASSWORD_SOURCE_"
 PORT_MAX = 65535
 SHARE_MIN = 0.01
+LOG_FORMATS = ("text", "json")
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,12 @@ SETTINGS = (
         " (see [Watched from outside](../explanation/up.md#watched-from-outside)). The URL is a secret: it is never"
         " shown, and no child process of `up` gets it.",
         is_secret=True,
+    ),
+    Setting(
+        "LOG_FORMAT",
+        "`text`",
+        "`json`: `up`, `console` and `worker` write one JSON object per line, also in the logs of the data directory"
+        " (see [Logs](../how-to/logs.md)).",
     ),
     Setting(
         "RATE_LIMITS",
@@ -162,6 +169,16 @@ def port() -> int:
             f"{PREFIX}PORT is {named!r}.", hint=f"Set it to a number from 1 to {PORT_MAX}.", code="setting"
         )
     return int(named)
+
+
+def log_format() -> str:
+    """`text` or `json`. Raises ThirdPartyConfigError for another value."""
+    named = read("LOG_FORMAT") or LOG_FORMATS[0]
+    if named not in LOG_FORMATS:
+        raise ThirdPartyConfigError(
+            f"{PREFIX}LOG_FORMAT is {named!r}.", hint=f"Set it to {' or '.join(LOG_FORMATS)}.", code="setting"
+        )
+    return named
 
 
 def backfill_share() -> float:

@@ -69,4 +69,7 @@ def _credential(name: str, environment: MutableMapping[str, str]) -> str:
     if not directory or environment.get(name):
         return ""
     path = Path(directory) / credential_name(name)
-    return str(path) if path.exists() else ""
+    try:
+        return str(path) if path.exists() else ""
+    except OSError:  # reading it says why
+        return str(path)

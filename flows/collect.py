@@ -25,6 +25,7 @@ from tasks.run_state import conclude, exit_now, exit_while_waiting, save_state, 
 from tasks.start_forward import start_forwards
 from tasks.support import stopping
 from tasks.support.futures import gather
+from tasks.support.round_log import log_round
 from tasks.support.run_report import report_run
 from tasks.support.source import current_name
 
@@ -57,7 +58,9 @@ def collect(source: str, source_id: Line = None) -> State[Any]:
             outcomes = _read(source, opened) if opened.claims else {}
         except SourceError as error:
             report_failed_start(source, error)
-            return conclude(verdict.error_verdict(error))
+            failed = verdict.error_verdict(error)
+            log_round(source, {}, failed)
+            return conclude(failed)
         assess_and_publish(source, opened.source_id)
         return _finish(source, opened, outcomes)
 
@@ -93,12 +96,14 @@ def _finish(source: str, opened: OpenedSource, outcomes: Outcomes) -> State[Any]
             lambda: save_state(opened.source_id, found.name, found.message),
             lambda: release_claims(opened),
             lambda: report_run(source, outcomes, found.message),
+            lambda: log_round(source, outcomes, found),
         )
     if stopped:
         set_state("Stopping", found.message, source_id=opened.source_id)
     save_state(opened.source_id, found.name, found.message)
     if outcomes:
         report_run(source, outcomes, found.message)
+    log_round(source, outcomes, found)
     if not stopped:
         start_forwards(source, opened.source_id)
     return conclude(found)

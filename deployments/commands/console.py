@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import uvicorn
 
 from blocks import settings
 from blocks.errors import FirstPartyGenericError
+from blocks.json_log import JsonLogFormatter
+from deployments.commands.support.log_format import LogFormat, chosen_log_format
 from deployments.console.app import create_app
 from deployments.console.indexing import start_indexing
 from deployments.console.passwords import Passwords
@@ -18,12 +21,16 @@ from deployments.one_machine.guard import guard_app
 from deployments.prefect_api import server_access, server_secrets
 from deployments.prefect_api.server_access import parse_listen_address
 from deployments.prefect_session import quiet_prefect
-from deployments.terminal_output import print_note, print_warning
+from deployments.service_log import open_log
+from deployments.terminal_output import print_note
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from deployments.prefect_api.server_access import PrefectAccess
 
 PORT_MAX = 65535
+PART = "console"
 PLAIN_HTTP = (
     "The console listens on {host} in plain HTTP: anyone on the network path can read events and the password. Put a "
     "TLS proxy in front, on this machine: leave out --host, and set --public-url to the proxy's address."
@@ -44,26 +51,47 @@ def command(
     public_url: Annotated[
         str | None, typer.Option(metavar="URL", help="Its public address behind a TLS proxy: https://soc.example.com")
     ] = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Serve the console until Ctrl-C: on this machine's store, or on PostgreSQL for several machines."""
     at = parse_listen_address(host, public_url, port=port)
     quiet_prefect()
+    log = open_log(chosen_log_format(log_format), print_note)
+    say = partial(log, part=PART)
     passwords, is_set = _passwords()
-    access = _access()
+    access = _access(say)
     can_act = access is not None and access.kind != "temporary"
     if not can_act:
-        print_note(READ_ONLY)
+        say(READ_ONLY)
     if not at.is_local:
-        print_warning(PLAIN_HTTP.format(host=host))
+        say(f"Warning: {PLAIN_HTTP.format(host=host)}")
     https = frozenset(one.removeprefix("https://") for one in at.origins if one.startswith("https://"))
     prefect = _prefect_pages(access)
     app = create_app(ConsoleSettings(passwords, can_act, https, prefect_url=prefect))
     start_indexing()
-    print_note(f"Open {at.public_url or at.origin}")
-    print_note(_login_lines(passwords, is_set=is_set))
+    origin = at.public_url or at.origin
+    say(f"Open {origin}", event="ready", url=origin)
+    say(_login_lines(passwords, is_set=is_set, may_show=log.may_show_secrets))
     uvicorn.run(
-        guard_app(app, at.origins), host=at.host, port=port, log_level="warning", server_header=False, access_log=False
+        guard_app(app, at.origins),
+        host=at.host,
+        port=port,
+        log_level="warning",
+        log_config=_uvicorn_logging() if log.is_json else uvicorn.config.LOGGING_CONFIG,
+        server_header=False,
+        access_log=False,
     )
+
+
+def _uvicorn_logging() -> dict[str, Any]:
+    """The logging of uvicorn, as JSON on standard output."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": JsonLogFormatter, "fmt": PART}},
+        "handlers": {"out": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}},
+        "loggers": {"uvicorn": {"handlers": ["out"], "level": "WARNING", "propagate": False}},
+    }
 
 
 def _passwords() -> tuple[Passwords, bool]:
@@ -80,15 +108,15 @@ def _passwords() -> tuple[Passwords, bool]:
     return (Passwords(operator, viewer) if viewer is not None else Passwords.derived(operator)), True
 
 
-def _access() -> PrefectAccess | None:
+def _access(say: Callable[[str], None]) -> PrefectAccess | None:
     """The Prefect server that actions use. None if an `up` runs whose server does not answer: reading still works."""
     try:
         access = server_access.activate()
     except FirstPartyGenericError as error:
-        print_warning(f"{error.message} The console only reads.")
+        say(f"Warning: {error.message} The console only reads.")
         return None
     for warning in access.warnings:
-        print_warning(warning)
+        say(f"Warning: {warning}")
     return access
 
 
@@ -99,7 +127,11 @@ def _prefect_pages(access: PrefectAccess | None) -> str | None:
     return os.environ.get("PREFECT_UI_URL", "").rstrip("/") or access.url.removesuffix("/api")
 
 
-def _login_lines(passwords: Passwords, *, is_set: bool) -> str:
+def _login_lines(passwords: Passwords, *, is_set: bool, may_show: bool) -> str:
     if is_set:
         return f"Log in with {settings.PREFIX}CONSOLE_PASSWORD. Stop with Ctrl-C."
+    if not may_show:
+        return (
+            f"Log in with the passwords that `up` shows on a terminal; the first is in {server_secrets.secrets_path()}."
+        )
     return f"Log in with {passwords.operator} (operator) or {passwords.viewer} (viewer). Stop with Ctrl-C."

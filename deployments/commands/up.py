@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
+from deployments.commands.support.log_format import LogFormat, chosen_log_format
 from deployments.one_machine.up import up
 from deployments.prefect_api.server_access import parse_listen_address
 from deployments.prefect_session import quiet_prefect
+from deployments.service_log import open_log
 from deployments.terminal_output import print_note
 
 DETAILS = """
@@ -27,8 +29,9 @@ def command(
         str | None,
         typer.Option(metavar="URL", help="Its public address behind a TLS proxy: https://prefect.example.com"),
     ] = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Run everything until Ctrl-C."""
     at = parse_listen_address(host, public_url)
     quiet_prefect()
-    up(print_note, at)
+    up(open_log(chosen_log_format(log_format), print_note), at)

@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from blocks import python_process
+from blocks import json_log, python_process
 from blocks.errors import ThirdPartyConfigError
 from deployments import working_directory
+from deployments.commands.support.log_format import LogFormat, chosen_log_format
 from deployments.one_machine.run_limit import runs_at_once
 from deployments.prefect_api import server_access, server_settings, templates
 
@@ -40,6 +41,7 @@ def command(
         int | None,
         typer.Option(min=1, max=PORT_MAX, help="Serve /health there: 503 if the worker hangs. Default: no port."),
     ] = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Take runs of the sources until Ctrl-C. It starts as many at once as half of the memory holds."""
     if server_access.external_url() is None:
@@ -48,10 +50,11 @@ def command(
             hint="Set it to https://…/api. On one machine, `onepassword-source up` has its own worker.",
             code="setting",
         )
+    logging = json_log.prefect_settings("worker") if chosen_log_format(log_format) == "json" else {}
     working_directory.leave()
     arguments = ["--pool", templates.work_pool(), "--type", templates.POOL_TYPE, "--name", name or socket.gethostname()]
     arguments += ["--limit", str(runs_at_once())]
-    environment = {**os.environ, **ENVIRONMENT}
+    environment = {**os.environ, **ENVIRONMENT, **logging}
     if health_port is not None:
         arguments.append("--with-healthcheck")
         environment["PREFECT_WORKER_WEBSERVER_PORT"] = str(health_port)

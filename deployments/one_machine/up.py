@@ -12,16 +12,16 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from blocks import python_process, settings
+from blocks import json_log, python_process, settings
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from deployments.bounded_call import BoundedCall, call_until
 from deployments.console.passwords import Passwords
-from deployments.one_machine import planned_runs, watchdog_setup, worker_runs
+from deployments.one_machine import json_log_filter, planned_runs, watchdog_setup, worker_runs
 from deployments.one_machine.dead_mans_switch import DeadMansSwitch
 from deployments.one_machine.processes import Child
 from deployments.one_machine.systemd import Systemd
-from deployments.one_machine.watchdog import ClockSetBack, Restart, TerminalLine
-from deployments.one_machine.worker_log_filter import WorkerLogFilter
+from deployments.one_machine.watchdog import PROBLEM, ClockSetBack, Restart, TerminalLine
+from deployments.one_machine.worker_log_filter import WorkerLogFilter, line_level
 from deployments.prefect_api import (
     database,
     local_files,
@@ -33,6 +33,7 @@ from deployments.prefect_api import (
 )
 from deployments.prefect_api.server_access import LOOPBACK_ONLY, ListenAddress
 from deployments.rotating_log import RotatingLog
+from deployments.service_log import ServiceLog, as_json, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -76,14 +77,19 @@ class StopRequest:
         self.times += 1
 
 
-def up(say: Callable[[str], None] = print, at: ListenAddress = LOOPBACK_ONLY, prepare: Sequence[str] = PREPARE) -> None:
+def up(
+    log: ServiceLog | Callable[[str], None] = print,
+    at: ListenAddress = LOOPBACK_ONLY,
+    prepare: Sequence[str] = PREPARE,
+) -> None:
     """Run Prefect on this machine until Ctrl-C, then stop it cleanly. Call it in the main thread.
 
-    `prepare` is the command that creates the deployments as soon as the server answers. `say` gets every line for the
+    `prepare` is the command that creates the deployments as soon as the server answers. `log` gets every line for the
     terminal, also from other threads. Raises FirstPartyGenericError if an `up` runs already, the port is in use, or the
     server does not start.
     """
     os.umask(0o077)
+    say = log if isinstance(log, ServiceLog) else ServiceLog(log)
     with up_lock.hold(), _stop_on_signals() as stop:
         _require_free_port(at)
         _activate_own_prefect(at, say)
@@ -97,7 +103,7 @@ def up(say: Callable[[str], None] = print, at: ListenAddress = LOOPBACK_ONLY, pr
 class Machine:
     """Everything that `up` has started, from the first step to the last."""
 
-    def __init__(self, at: ListenAddress, stop: StopRequest, say: Callable[[str], None]) -> None:
+    def __init__(self, at: ListenAddress, stop: StopRequest, say: ServiceLog) -> None:
         self._at = at
         self._stop = stop
         self._say = say
@@ -116,7 +122,7 @@ class Machine:
 
     def start(self, prepare: Sequence[str]) -> None:
         """Start the database, the server, the deployments, the worker. A stop request ends it between two steps."""
-        self._say("Starting the Prefect server …")
+        self._say("Starting the Prefect server …", event="starting")
         steps: list[Callable[[], None]] = [
             self._start_database,
             self._start_server,
@@ -145,7 +151,7 @@ class Machine:
         self._systemd.stopping()
         self._watchdog.stop()
         if self._stop.is_requested:
-            self._say("Stopping. Runs finish the current page; Ctrl-C again stops at once.")
+            self._say("Stopping. Runs finish the current page; Ctrl-C again stops at once.", event="stopping")
         urged = lambda: self._stop.is_urged  # noqa: E731 - a name for three calls
         self._worker.stop(signal.SIGTERM, WORKER_SECONDS, urged)
         if self._server.pid is not None:
@@ -157,11 +163,11 @@ class Machine:
             database.wait_until_stopped, lambda: False, DATABASE_SECONDS
         )  # even after a second request: it takes a moment
         if self._stop.is_requested:
-            self._say("Stopped.")
+            self._say("Stopped.", event="stopped")
 
     def _start_database(self) -> None:
         if (warning := database.warning()) is not None:
-            self._say(warning)
+            self._say(warning, level="warning")
         call_until(lambda: self._database.enter_context(database.running()), lambda: self._stop.is_requested)
 
     def _start_server(self) -> None:
@@ -218,11 +224,20 @@ class Machine:
         self._watchdog.start()
         self._systemd.ready()
         up_lock.announce(_api_url())
+        origin = self._at.public_url or self._at.origin
+        self._say(f"Open {origin} (the console, and Prefect's pages)", event="ready", url=origin)
+        self._say_login()
+        if self._say.may_show_secrets:
+            self._say("Stop with Ctrl-C.")
+
+    def _say_login(self) -> None:
+        if not self._say.may_show_secrets:
+            path = server_secrets.secrets_path()
+            self._say(f"Log in as {server_secrets.USER}. The password is api_password in {path}.", event="login")
+            return
         secrets = server_secrets.load_secrets()
-        self._say(f"Open {self._at.public_url or self._at.origin} (the console, and Prefect's pages)")
         self._say(f"Log in with {secrets.auth_string}")
         self._say(f"Viewers, who change nothing: viewer:{Passwords.derived(secrets.api_password).viewer}")
-        self._say("Stop with Ctrl-C.")
 
     def _keep_running(self, child: Child) -> None:
         if child.is_due():
@@ -238,11 +253,13 @@ class Machine:
             return
         self._database_due = time.monotonic() + DATABASE_EVERY_SECONDS
         if database.ensure_supervisor() is not None:
-            self._say("The supervisor of the Prefect server's database ended; it restarts.")
+            text = "The supervisor of the Prefect server's database ended; it restarts."
+            self._say(text, level="warning", event="restart", process="database")
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, TerminalLine):
-            self._say(event.text)
+            level = "warning" if event.event == PROBLEM else None
+            self._say(event.text, level=level, event=event.event, what=event.what)
             self._systemd.status(event.text)
         elif isinstance(event, ClockSetBack):
             self._plan_again()
@@ -263,16 +280,16 @@ class Machine:
     def _start_again_later(self, child: Child, what: str) -> None:
         child.kill()
         delay = child.postpone()
-        self._say(f"The {child.name} {what}; it restarts in {delay:.0f} s.")
+        text = f"The {child.name} {what}; it restarts in {delay:.0f} s."
+        self._say(text, level="warning", event="restart", process=child.name)
         if child is self._worker:
             self._settling.start()
 
     def _server_child(self) -> Child:
         arguments = ["--host", self._at.host, "--port", str(settings.port()), "--console"]
-        environment = {**os.environ, **database.environment()}
-        return Child(
-            SERVER, arguments, environment, self._server_log.write, module="deployments.one_machine.guarded_server"
-        )
+        environment = {**os.environ, **database.environment(), **self._log_settings("server")}
+        module = "deployments.one_machine.guarded_server"
+        return Child(SERVER, arguments, environment, self._note_of_server, module=module)
 
     def _worker_child(self) -> Child:
         arguments = [
@@ -283,14 +300,29 @@ class Machine:
             "--heartbeat-file",
             str(heartbeat_path()),
         ]
-        environment = {**os.environ, **_worker_environment()}
+        environment = {**os.environ, **_worker_environment(), **self._log_settings("worker")}
         module = "deployments.one_machine.worker"
         return Child(WORKER, arguments, environment, self._note, module=module, watches_parent=True)
 
+    def _log_settings(self, part: str) -> dict[str, str]:
+        return json_log.prefect_settings(part) if self._say.is_json else {}
+
+    def _note_of_server(self, line: str) -> None:
+        self._server_log.write(as_json(line, "server") if self._say.is_json else line)
+
     def _note(self, line: str) -> None:
+        if self._say.is_json:
+            self._note_json(line)
+            return
         self._worker_log.write(line)
         for shown in self._log_filter.lines(line, time.monotonic()):
-            self._say(shown)
+            self._say(shown, level=line_level(shown))
+
+    def _note_json(self, line: str) -> None:
+        self._worker_log.write(as_json(line, "worker"))
+        members = parsed(line)
+        if members is not None and json_log_filter.is_shown(members):
+            self._say.relay(line, members)
 
 
 @contextlib.contextmanager
@@ -324,11 +356,11 @@ def _require_free_port(at: ListenAddress) -> None:
         ) from None
 
 
-def _activate_own_prefect(at: ListenAddress, say: Callable[[str], None]) -> None:
+def _activate_own_prefect(at: ListenAddress, say: ServiceLog) -> None:
     os.environ.pop(settings.PREFIX + "API_TOKEN", None)
     settings.database_url()  # a reference to 1Password is read here, and not again in each child
     for warning in server_access.activate_server(at).warnings:
-        say(warning)
+        say(warning, level="warning")
     if not at.is_local:
         say(PLAIN_HTTP_WARNING.format(host=at.host, names=", ".join(at.origins)))
 

@@ -14,7 +14,15 @@ _ENDED = re.compile(
 )
 _SHOWN = re.compile(r"^Worker .* (started|stopped)!|^\S+ WARNING ")
 _OUTCOME = re.compile(r"[A-Z]\w*: ")  # which a message of ours begins with
+_IN_ERROR = re.compile(r"^\S+ [^:]+: (\w+Error: |Failed\. |Crashed\. )")
 _IDLE = re.compile(r"Collected: 0 new events \([^)]*\)(, the newest [^.;]*)?\.$")
+
+
+def line_level(shown: str) -> str:
+    """The level of a line that is shown: error for a run in error, warning for what Prefect calls one."""
+    if _IN_ERROR.search(shown):
+        return "error"
+    return "warning" if re.match(r"\S+ WARNING ", shown) else "info"
 
 
 class WorkerLogFilter:
