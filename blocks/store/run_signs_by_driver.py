@@ -33,13 +33,23 @@ def judge_if_unchanged(url: str, *, watched_ns: int | None = None) -> list[Judge
 
     `watched_ns`: see `blocks.liveness.judge`.
     """
-    read = {"sqlite": _read_sqlite, "postgresql": _read_postgresql}.get(urlsplit(url).scheme)
-    found = read(url) if read else None
+    found = _read(url)
     if found is None:
         return None
     (rows, opened), now_ns = found, clock.now_ns()
     judged, values = [judge(signs, now_ns, watched_ns=watched_ns) for signs in signs_of(rows)], values_of(opened)
     return None if any(differs(one, values) for one in judged) else judged
+
+
+def count_sources(url: str) -> int | None:
+    """The number of sources that are not deleted; None if the store cannot be read in this plain way."""
+    found = _read(url)
+    return None if found is None else len(signs_of(found[0]))
+
+
+def _read(url: str) -> Tables | None:
+    read = {"sqlite": _read_sqlite, "postgresql": _read_postgresql}.get(urlsplit(url).scheme)
+    return read(url) if read else None
 
 
 def _read_sqlite(url: str) -> Tables | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from blocks import json_log, python_process, settings
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
+from blocks.store import run_signs_by_driver
 from deployments.bounded_call import BoundedCall, call_until
 from deployments.console.passwords import Passwords
 from deployments.one_machine import json_log_filter, planned_runs, watchdog_setup, worker_runs
@@ -287,7 +288,9 @@ class Machine:
 
     def _server_child(self) -> Child:
         arguments = ["--host", self._at.host, "--port", str(settings.port()), "--console"]
-        environment = {**os.environ, **database.environment(), **self._log_settings("server")}
+        sources = run_signs_by_driver.count_sources(settings.database_url()) or 1
+        retention = server_settings.retention(sources)
+        environment = {**os.environ, **database.environment(), **retention, **self._log_settings("server")}
         module = "deployments.one_machine.guarded_server"
         return Child(SERVER, arguments, environment, self._note_of_server, module=module)
 

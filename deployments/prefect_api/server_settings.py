@@ -12,11 +12,17 @@ import re
 from blocks import settings
 from blocks.errors import ThirdPartyConfigError
 
-RUNS_KEPT_DEFAULT = "14d"
-EVENTS_SECONDS_MAX = 2 * 24 * 3600
 _HOUR = 3600
+_DAY = 24 * _HOUR
+RUNS_SECONDS_MIN, RUNS_SECONDS_MAX = 12 * _HOUR, 14 * _DAY
+EVENTS_SECONDS_MIN, EVENTS_SECONDS_MAX = 3 * _HOUR, 2 * _DAY
+RUN_BYTES, EVENT_BYTES = 63_000, 194_000
+"""What a run of an idle source takes in Prefect's database, and its events (`tests/benchmarks/fleet.py`)."""
+RUNS_ROOM, EVENTS_ROOM = 3 * 10**9, 2 * 10**9
+"""So many bytes may the runs and events of many sources take, unless RUNS_KEPT is set."""
+_RUNS_A_DAY = 288
 _SPAN = re.compile(r"([0-9]{1,4})([hdw])")
-_SPAN_UNITS = {"h": _HOUR, "d": 24 * _HOUR, "w": 7 * 24 * _HOUR}
+_SPAN_UNITS = {"h": _HOUR, "d": _DAY, "w": 7 * _DAY}
 
 SERVER = {
     # Relative, so that the UI requests the origin that it was loaded from.
@@ -54,23 +60,26 @@ RUNS = {
 }
 
 
-def retention() -> dict[str, str]:
-    """How long our own server keeps flow runs, and Prefect's events, as the setting RUNS_KEPT says.
+def retention(sources: int = 1) -> dict[str, str]:
+    """How long our own server keeps flow runs, and Prefect's events: as RUNS_KEPT says, or as `sources` leave room.
 
-    By default Prefect keeps runs for ever and events for a week. A source has 288 runs a day; each takes 50 KB, and
-    its events 340 KB. Raises ThirdPartyConfigError if the setting is not valid.
+    By default Prefect keeps runs for ever and events for a week. With 300 sources, two weeks of runs would take 76 GB.
+    Raises ThirdPartyConfigError if the setting is not valid.
     """
-    seconds = _runs_kept()
+    seconds = runs_kept(sources)
+    events = _room_for(EVENTS_ROOM, EVENT_BYTES, sources, EVENTS_SECONDS_MIN, EVENTS_SECONDS_MAX)
     return {
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(seconds),
-        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"PT{min(seconds, EVENTS_SECONDS_MAX)}S",
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"PT{min(seconds, events)}S",
     }
 
 
-def _runs_kept() -> int:
+def runs_kept(sources: int) -> int:
     """How long Prefect keeps runs, in seconds. Raises ThirdPartyConfigError where the setting is no span over 1 h."""
-    named = settings.read("RUNS_KEPT") or RUNS_KEPT_DEFAULT
+    named = settings.read("RUNS_KEPT")
+    if not named:
+        return _room_for(RUNS_ROOM, RUN_BYTES, sources, RUNS_SECONDS_MIN, RUNS_SECONDS_MAX)
     found = _SPAN.fullmatch(named)
     seconds = int(found[1]) * _SPAN_UNITS[found[2]] if found else 0
     if seconds <= _HOUR:
@@ -80,3 +89,9 @@ def _runs_kept() -> int:
             code="setting",
         )
     return seconds
+
+
+def _room_for(room: int, size: int, sources: int, least: int, most: int) -> int:
+    """The seconds whose runs fit into so many bytes, to the hour."""
+    hours = room * 24 // (size * _RUNS_A_DAY * max(sources, 1))
+    return min(max(hours * _HOUR, least), most)

@@ -1,7 +1,8 @@
 """How many sources one machine takes: idle sources under a real `up`, each collected every five minutes.
 
 Prints for each number of sources the runs that were due and those that began, how late they began, what a run costs,
-and what all processes take. An hour and more with the defaults; `--sources 30 --minutes 6` is a first look.
+what all processes take, and how much of Prefect's database a run takes. An hour and more with the defaults;
+`--sources 30 --minutes 6` is a first look.
 """
 
 from __future__ import annotations
@@ -30,6 +31,12 @@ SELECT EXTRACT(EPOCH FROM start_time - expected_start_time), state_type::text FR
 JOIN flow ON flow.id = flow_run.flow_id
 WHERE flow.name = 'collect' AND auto_scheduled AND expected_start_time BETWEEN to_timestamp(%s) AND to_timestamp(%s)
 """
+TABLE_SIZES = """
+SELECT CASE WHEN relname IN ('events', 'event_resources') THEN 'events' ELSE 'runs' END,
+       SUM(pg_total_relation_size(oid))
+FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace GROUP BY 1
+"""
+"""Prefect keeps its events for two days, and all else of a run as long as the run (`ONEPASSWORD_SOURCE_RUNS_KEPT`)."""
 SETTLE_SECONDS = 60.0
 
 
@@ -53,6 +60,7 @@ class Result:
     failed: int
     cpu: dict[str, float]
     memory: dict[str, float]
+    bytes_of: dict[str, int]
 
     @property
     def begun(self) -> int:
@@ -75,11 +83,13 @@ def measure(case: Case) -> Result:
 def _measured(up: Up, case: Case, applied: float, started: float) -> Result:
     time.sleep(case.warm)
     since, before, memory = time.time(), up.resource_usage(), [up.resource_usage()]
+    sizes = _table_sizes(up)
     while time.time() < since + case.seconds:
         time.sleep(10)
         memory.append(up.resource_usage())
     until = time.time()
     after = up.resource_usage()
+    grown = {kind: size - sizes[kind] for kind, size in _table_sizes(up).items()}
     time.sleep(SETTLE_SECONDS)
     rows = up.rows(LATE_RUNS, since, until)
     return Result(
@@ -91,18 +101,32 @@ def _measured(up: Up, case: Case, applied: float, started: float) -> Result:
         failed=sum(state in {"FAILED", "CRASHED"} for _, state in rows),
         cpu={part: after.cpu[part] - before.cpu.get(part, 0.0) for part in after.cpu},
         memory=max(memory, key=lambda taken: taken.megabytes).memory,
+        bytes_of=grown,
     )
+
+
+def _table_sizes(up: Up) -> dict[str, int]:
+    return {kind: int(size) for kind, size in up.rows(TABLE_SIZES)}
 
 
 def show(results: list[Result]) -> None:
     table = Table(title="fleet: idle sources, each collected every five minutes")
     for name in ("sources", "beside", "apply", "due", "begun", "failed", "late: median", "95 %"):
         table.add_column(name, justify="right")
-    for name in ("CPU s a run: run", "worker", "server", "database", "cores", "MB at the peak"):
+    for name in (
+        "CPU s a run: run",
+        "worker",
+        "server",
+        "database",
+        "cores",
+        "MB at the peak",
+        "kB a run: events",
+        "else",
+    ):
         table.add_column(name, justify="right")
     for result in results:
         table.add_row(*_row(result))
-    Console(width=max(Console().width, 140)).print(table)
+    Console(width=max(Console().width, 160)).print(table)
 
 
 def _row(result: Result) -> list[str]:
@@ -122,6 +146,7 @@ def _row(result: Result) -> list[str]:
         *(f"{seconds:.2f}" for seconds in each),
         f"{sum(result.cpu.values()) / result.case.seconds:.2f}",
         f"{sum(result.memory.values()):.0f}",
+        *(f"{result.bytes_of[kind] / 1000 / runs:.0f}" for kind in ("events", "runs")),
     ]
 
 

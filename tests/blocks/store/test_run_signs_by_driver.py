@@ -48,3 +48,13 @@ def test_the_plain_way_leaves_to_others_what_it_cannot_read(tmp_path: Path) -> N
     assert run_signs_by_driver.judge_if_unchanged("postgresql+psycopg://nobody@127.0.0.1:1/none") is None
     assert run_signs_by_driver.judge_if_unchanged(f"sqlite:///{tmp_path / 'none.db'}") == []
     assert not (tmp_path / "none.db").exists()
+
+
+def test_the_plain_way_counts_the_sources(ran: Engine, store_url: str, tmp_path: Path) -> None:
+    assert run_signs_by_driver.count_sources(store_url) == 1
+    with ran.begin() as connection:
+        connection.execute(text("UPDATE sources SET deleted_ns = 1"))
+    assert run_signs_by_driver.count_sources(store_url) == 0
+    assert run_signs_by_driver.count_sources(f"sqlite:///{tmp_path / 'none.db'}") == 0
+    (tmp_path / "broken.db").write_bytes(b"no database" * 1000)
+    assert run_signs_by_driver.count_sources(f"sqlite:///{tmp_path / 'broken.db'}") is None

@@ -39,6 +39,22 @@ def test_runs_are_kept_as_long_as_you_say_and_events_two_days_at_most(
     }
 
 
+@pytest.mark.parametrize(
+    ("sources", "runs", "events"),
+    [(0, 336, 48), (1, 336, 48), (11, 336, 48), (12, 330, 48), (30, 132, 28), (300, 13, 3), (1000, 12, 3)],
+)
+def test_many_sources_keep_less_so_that_it_fits(sources: int, runs: int, events: int) -> None:
+    kept = server_settings.retention(sources)
+    assert kept["PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD"] == str(runs * 3600)
+    assert kept["PREFECT_SERVER_EVENTS_RETENTION_PERIOD"] == f"PT{events * 3600}S"
+
+
+def test_what_you_set_holds_for_many_sources_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_RUNS_KEPT", "8w")
+    kept = server_settings.retention(300)
+    assert kept["PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD"] == str(56 * 86_400)
+
+
 @pytest.mark.parametrize("text", ["1h", "0d", "60m", "14", "forever"])
 def test_what_is_no_time_of_more_than_an_hour_is_an_error(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_RUNS_KEPT", text)
