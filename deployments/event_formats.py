@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from blocks.store.source_status import SourceStatus, StoredEvent
+    from deployments.json_records.events import EventRecord
 
 SourcedEvent = tuple[str, "StoredEvent"]
 """The name of a source, and an event of it."""
@@ -59,7 +60,7 @@ def _end(lines: bool) -> str:
     return "\n" if lines else ""
 
 
-def _as_json(source: SourceStatus, event: StoredEvent) -> dict[str, Any]:
+def _as_json(source: SourceStatus, event: StoredEvent) -> EventRecord:
     view = EventView.from_event(event)
     return {
         "source": source.name,

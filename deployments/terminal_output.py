@@ -6,7 +6,7 @@ import json
 import select
 import sys
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import typer
 from rich.cells import cell_len
@@ -119,6 +119,12 @@ def format_time(ns: int | None) -> str:
     )
 
 
+@overload
+def format_rfc3339(ns: int) -> str: ...
+@overload
+def format_rfc3339(ns: None) -> None: ...
+@overload
+def format_rfc3339(ns: int | None) -> str | None: ...
 def format_rfc3339(ns: int | None) -> str | None:
     """RFC 3339 in UTC with all digits."""
     return Instant.from_timestamp(ns, unit="nanosecond").format_iso() if ns is not None else None

@@ -139,7 +139,7 @@ def _sources(document: object, problems: list[Problem]) -> list[tuple[str, Mappi
     if not {"source", "sources"} & set(document) and {"config", "schemaRef", "name"} & set(document):
         problems.append(Problem("$", "the source stands there without its wrapper", wrapper))
         return []
-    check_keys(document, "$", _TOP_KEYS, problems)
+    check_keys(document, "$", _TOP_KEYS, problems, ("$schema",))  # editors read it
     if document.get("api.version", "v1") != "v1":
         problems.append(Problem(json_path("$", "api.version"), "this version is not known", '"v1"'))
     if ("source" in document) == ("sources" in document):

@@ -196,7 +196,7 @@ def _entries(document: object, problems: list[Problem]) -> list[tuple[str, objec
     if not isinstance(document, dict):
         problems.append(Problem("$", f"the file holds {describe_type(document)}", f"an object: {WRAPPER}"))
         return []
-    check_keys(document, "$", _TOP_KEYS, problems)
+    check_keys(document, "$", _TOP_KEYS, problems, ("$schema",))  # editors read it
     if "siem" in document and "siems" in document:
         problems.append(Problem("$", "it has both siem and siems", f"one of the two: {WRAPPER}"))
         return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -14,6 +14,7 @@ from deployments.terminal_output import print_indented, print_json, print_line, 
 
 if TYPE_CHECKING:
     from blocks.events_api.action_words import DocumentedAction
+    from deployments.json_records.events import ActionRecord
 
 CODE_CELLS = 16  # longer codes push their words to the right
 
@@ -72,6 +73,6 @@ def _print_notes(found: list[DocumentedAction], text: str | None) -> None:
         print_note("(?) 1Password does not publish what this code means; the words are read from the code.")
 
 
-def _as_json(one: DocumentedAction) -> dict[str, Any]:
+def _as_json(one: DocumentedAction) -> ActionRecord:
     codes = (one.kind, one.action) if one.api == action_words.SIGN_IN else (one.action, one.kind or None)
     return {"api": one.api, "action": codes[0], "type": codes[1], "words": one.words, "certain": one.is_certain}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from blocks.config.source_config import SourceConfig
     from blocks.store.fields import DroppedField
+    from deployments.json_records.sources import AppliedSourceRecord
     from deployments.sources import AppliedSource
 
 NAMED_RUNS_MAX = 5
@@ -166,7 +167,7 @@ def _store() -> Engine:
     return engine
 
 
-def _as_json(applied: AppliedSource, run: str | None, dropped: tuple[DroppedField, ...]) -> dict[str, Any]:
+def _as_json(applied: AppliedSource, run: str | None, dropped: tuple[DroppedField, ...]) -> AppliedSourceRecord:
     return {
         "source": applied.name,
         "change": applied.change,

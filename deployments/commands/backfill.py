@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from blocks.store.backfill.plan import PlannedWindow
     from deployments.backfill_plan import BackfillPlan
+    from deployments.json_records.coverage import PlanRecord, WindowRecord
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def _plan_table(found: Sequence[PlannedWindow]) -> Table:
 
 
 def _print_plan_json(found: BackfillPlan) -> None:
-    rows = [
+    rows: list[WindowRecord] = [
         {
             "api": one.api,
             "start": format_rfc3339(one.start_ns),
@@ -177,14 +178,13 @@ def _print_plan_json(found: BackfillPlan) -> None:
         }
         for one in found.windows
     ]
-    print_json(
-        {
-            "windows": rows,
-            "requests": found.requests,
-            "seconds": round(found.seconds, 1),
-            "notes": list(found.notes),
-        }
-    )
+    answer: PlanRecord = {
+        "windows": rows,
+        "requests": found.requests,
+        "seconds": round(found.seconds, 1),
+        "notes": list(found.notes),
+    }
+    print_json(answer)
 
 
 def _backfill(options: BackfillOptions) -> State[Any]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from blocks.source import OnePasswordSource
     from blocks.store.diagnosis import SourceAddress
     from deployments.checks.network import Reachability
+    from deployments.json_records.sources import CheckRecord, CheckStepRecord
 
 KNOWN_SECONDS, DISK_SECONDS, DISK_USE_SECONDS = 5.0, 5.0, 10.0
 WAY_SECONDS = KNOWN_SECONDS + network.DNS_SECONDS + network.REACH_SECONDS + 2
@@ -52,13 +53,15 @@ def command(
     findings = with_spinner(text, lambda: run_checks(name, deep=deep))
     has_failed = any(finding.result == "failed" for finding in findings)
     if as_json:
-        print_json({"source": name, "ok": not has_failed, "checks": [_as_json(finding) for finding in findings]})
+        checks = [_as_json(finding) for finding in findings]
+        answer: CheckRecord = {"source": name, "ok": not has_failed, "checks": checks}
+        print_json(answer)
     else:
         _show(findings)
     return IN_ERROR if has_failed else DONE
 
 
-def _as_json(finding: Finding) -> dict[str, str | None]:
+def _as_json(finding: Finding) -> CheckStepRecord:
     return {
         "step": finding.step,
         "result": finding.result,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from prefect.client.schemas.objects import State
 
+    from deployments.json_records.sources import CollectRecord
     from deployments.prefect_api.server_access import PrefectAccess
 
 DETAILS = """
@@ -72,15 +73,16 @@ def _collect(name: str, end_at_once: Callable[[str, str], int]) -> State[Any]:
 def _show(name: str, outcome: str, message: str, code: int, *, as_json: bool) -> None:
     source = _stored_source(name)
     if as_json:
-        answer = {
+        answer: CollectRecord = {
             "source": name,
             "source_id": source.id if source else None,
             "state": outcome,
             "message": message,
             "in_error": code == IN_ERROR,
+            "flow_run_id": source.run_id if source else None,
+            "apis": [stream_as_json(stream) for stream in source.streams] if source else [],
         }
-        apis = [stream_as_json(stream) for stream in source.streams] if source else []
-        print_json({**answer, "flow_run_id": source.run_id if source else None, "apis": apis})
+        print_json(answer)
         return
     print_line(headline(outcome, message, code))
     if source:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from blocks.coverage.heatmap import Line
     from blocks.coverage.report import ApiReport, Report
     from blocks.store.source_status import SourceStatus
+    from deployments.json_records.coverage import ApiCoverageRecord, CellRecord, CoverageRecord, GapRecord
 
 HOURS_SHOWN_NS = 7 * DAY_NS
 STYLES = {
@@ -232,7 +233,7 @@ def _date(ns: int | None) -> str:
     return format_second(ns)[:10] if ns is not None else ""
 
 
-def report_as_json(report: Report, source: SourceStatus) -> dict[str, Any]:
+def report_as_json(report: Report, source: SourceStatus) -> CoverageRecord:
     """The report with times in RFC 3339 and lengths in seconds."""
     return {
         "source": report.name,
@@ -245,7 +246,7 @@ def report_as_json(report: Report, source: SourceStatus) -> dict[str, Any]:
     }
 
 
-def _api_as_json(made: Report, api: ApiReport) -> dict[str, Any]:
+def _api_as_json(made: Report, api: ApiReport) -> ApiCoverageRecord:
     found, record = api.coverage, api.coverage.record
     return {
         "api": api.api,
@@ -263,7 +264,7 @@ def _api_as_json(made: Report, api: ApiReport) -> dict[str, Any]:
     }
 
 
-def _gap_as_json(made: Report, api: ApiReport, gap: Gap) -> dict[str, Any]:
+def _gap_as_json(made: Report, api: ApiReport, gap: Gap) -> GapRecord:
     left_ns = gap.left_ns(made.now_ns)
     return {
         "kind": gap.kind.value,
@@ -277,7 +278,7 @@ def _gap_as_json(made: Report, api: ApiReport, gap: Gap) -> dict[str, Any]:
     }
 
 
-def _cell_as_json(cell: Cell) -> dict[str, Any]:
+def _cell_as_json(cell: Cell) -> CellRecord:
     return {
         "start": format_rfc3339(cell.start_ns),
         "events": cell.events,

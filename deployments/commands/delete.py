@@ -15,6 +15,7 @@ from deployments.prefect_session import prefect_session
 from deployments.terminal_output import ERROR, print_json, print_line, print_note, printable
 
 if TYPE_CHECKING:
+    from deployments.json_records.sources import DeleteRecord
     from deployments.lifecycle import Deletion
 
 DETAILS = """
@@ -37,7 +38,8 @@ def command(
     with prefect_session():
         deleted = _delete(name, purge=purge)
     if as_json:
-        print_json({"source": name, "deleted": True, "events": deleted.kept, "purged": deleted.purged})
+        answer: DeleteRecord = {"source": name, "deleted": True, "events": deleted.kept, "purged": deleted.purged}
+        print_json(answer)
         return
     _show(deleted)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +15,7 @@ from deployments.terminal_output import format_rfc3339, print_json, print_line, 
 
 if TYPE_CHECKING:
     from blocks.store.source_status import SourceStatus
+    from deployments.json_records.sources import SourceRecord
 
 COLUMNS = ("name", "state", "events", "APIs", "base URL")
 NAME_CELLS = 24
@@ -67,7 +68,7 @@ def _events(source: SourceStatus) -> int:
     return sum(stream.events for stream in source.streams)
 
 
-def _as_json(source: SourceStatus) -> dict[str, Any]:
+def _as_json(source: SourceStatus) -> SourceRecord:
     return {
         "source": source.name,
         "source_id": source.id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from blocks.store.prune import PrunePlan, PruneTarget, RetentionRule
+    from deployments.json_records.store import (
+        PrunedApiRecord,
+        PruneRecord,
+        ScheduledPruneRecord,
+        UnscheduledPruneRecord,
+    )
 
 COLUMNS = ("API", "events", "to remove", "from (UTC)", "to (UTC)", "old, but kept")
 NUMBERS = ("events", "to remove")
@@ -117,7 +123,8 @@ def _print_result(
 ) -> None:
     if options.as_json:
         streams = [_as_json(plan, gone) for plan, gone in zip(plans, removed, strict=True)]
-        print_json({"before": format_rfc3339(rule.before_ns), "dry_run": options.dry_run, "apis": streams})
+        answer: PruneRecord = {"before": format_rfc3339(rule.before_ns), "dry_run": options.dry_run, "apis": streams}
+        print_json(answer)
     elif not any(plan.going for plan in plans):
         print_line("There is nothing to remove.")
     elif options.dry_run:
@@ -162,7 +169,7 @@ def _retained(plan: PrunePlan) -> str:
     return ", ".join(text for text in (unsent, recent) if text)
 
 
-def _as_json(plan: PrunePlan, removed: int) -> dict[str, Any]:
+def _as_json(plan: PrunePlan, removed: int) -> PrunedApiRecord:
     return {
         "source": plan.target.source_name,
         "source_id": plan.target.source_id,
@@ -187,7 +194,13 @@ def _schedule(older_than: str, options: PruneOptions) -> None:
     with prefect_session():
         with_spinner("Deploying…", lambda: deferred.prune_deployment.deploy(older_than, cron, source))
     if options.as_json:
-        print_json({"source": options.name, "scheduled": True, "older_than": older_than, "schedule": options.schedule})
+        answer: ScheduledPruneRecord = {
+            "source": options.name,
+            "scheduled": True,
+            "older_than": older_than,
+            "schedule": options.schedule or "",
+        }
+        print_json(answer)
         return
     whose = f"of {printable(options.name)} " if options.name else ""
     print_line(f"Events {whose}older than {older_than} are removed {options.schedule}, while a worker runs.")
@@ -205,7 +218,9 @@ def _unschedule(name: str | None, *, as_json: bool) -> None:
             "Removing…", lambda: deferred.prune_deployment.remove(source.source_id if source else None)
         )
     if as_json:
-        print_json({"source": name, "scheduled": False, "change": "deleted" if removed else "unchanged"})
+        change = "deleted" if removed else "unchanged"
+        answer: UnscheduledPruneRecord = {"source": name, "scheduled": False, "change": change}
+        print_json(answer)
         return
     whose = f"of {printable(name)} " if name else ""
     print_line(f"Events {whose}are no longer removed by a schedule." if removed else "There was no such schedule.")

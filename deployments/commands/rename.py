@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from deployments.commands.support.options import Json
 from deployments.commands.support.run_notes import FINISHING_PAGE
 from deployments.prefect_session import prefect_session
 from deployments.terminal_output import print_json, print_line, print_note, printable, with_spinner
+
+if TYPE_CHECKING:
+    from deployments.json_records.sources import RenameRecord
 
 DETAILS = "Its id, events and cursors stay, and a scheduled run uses the new name."
 
@@ -24,7 +27,8 @@ def command(
     with prefect_session():
         with_spinner(FINISHING_PAGE, lambda: deferred.lifecycle.rename(old, new))
     if as_json:
-        print_json({"source": new, "former_source": old})
+        answer: RenameRecord = {"source": new, "former_source": old}
+        print_json(answer)
     else:
         print_line(f"{printable(old)}: renamed to {printable(new)}. Its events and cursors stay.")
     print_note(f"Change the name in its file too. Otherwise `apply` creates a new source named {old}.")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from deployments import deferred
 from deployments.commands import collect
 from deployments.commands.support.options import Json, Name
 from deployments.commands.support.run_notes import FINISHING_PAGE, note_after_start
 from deployments.prefect_session import prefect_session
 from deployments.terminal_output import print_json, print_line, printable, with_spinner
+
+if TYPE_CHECKING:
+    from deployments.json_records.sources import RestartRecord
 
 DETAILS = "After exit code 3, new events may not be stored yet when the command ends, but nothing is wrong."
 
@@ -21,7 +26,8 @@ def command(name: Name, as_json: Json = False) -> int:
             return collect.collect_source(access, name, as_json=as_json)
         run = deferred.lifecycle.run_now(source)
     if as_json:
-        print_json({"source": name, "source_id": source.known.id, "flow_run_id": str(run)})
+        answer: RestartRecord = {"source": name, "source_id": source.known.id, "flow_run_id": str(run)}
+        print_json(answer)
     else:
         print_line(f"{printable(name)}: restarted. The run 'collect {printable(name)}' was started ({run}).")
     note_after_start(access, source)

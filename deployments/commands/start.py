@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from deployments import deferred
 from deployments.commands.support.options import Json, Name
 from deployments.prefect_session import prefect_session
 from deployments.terminal_output import print_json, print_line, print_note, printable
+
+if TYPE_CHECKING:
+    from deployments.json_records.sources import StartRecord
 
 NO_WORKER = "No worker runs, so nothing is collected yet. Start one with: onepassword-source up"
 
@@ -16,7 +21,8 @@ def command(name: Name, as_json: Json = False) -> None:
         source = deferred.lifecycle.locate(name)
         deferred.lifecycle.start(source)
     if as_json:
-        print_json({"source": name, "source_id": source.known.id, "stopped": False})
+        answer: StartRecord = {"source": name, "source_id": source.known.id, "stopped": False}
+        print_json(answer)
     else:
         print_line(f"{printable(name)}: started. It is collected every five minutes.")
     if access.kind == "temporary":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from blocks.store.fields import DroppedField
     from blocks.store.forwarding.forward_status import PairStatus
     from blocks.store.source_status import EventCounts, OpenCondition, SourceStatus, UnfinishedBackfill
+    from deployments.json_records.sources import EventCountsRecord, OpenConditionRecord, StatusRecord
     from deployments.up_health import Trouble
 
 FORMATS = ("table", "json", "prometheus")
@@ -268,7 +269,7 @@ def sparkline(counts: tuple[int, ...]) -> str:
     return "".join(BARS[-(-count * len(BARS) // largest) - 1] if count else EMPTY_BAR for count in counts)
 
 
-def _as_json(source: SourceStatus, read: _Details) -> dict[str, Any]:
+def _as_json(source: SourceStatus, read: _Details) -> StatusRecord:
     return {
         "source": source.name,
         "source_id": source.id,
@@ -299,7 +300,7 @@ def _as_json(source: SourceStatus, read: _Details) -> dict[str, Any]:
     }
 
 
-def _open_as_json(one: OpenCondition) -> dict[str, Any]:
+def _open_as_json(one: OpenCondition) -> OpenConditionRecord:
     return {
         "tracker": one.tracker,
         "condition": one.name,
@@ -310,5 +311,5 @@ def _open_as_json(one: OpenCondition) -> dict[str, Any]:
     }
 
 
-def _pace_as_json(pace: EventCounts) -> dict[str, Any]:
+def _pace_as_json(pace: EventCounts) -> EventCountsRecord:
     return {"last_hour": pace.last_hour, "last_24_hours": pace.last_day, "hourly": list(pace.hourly)}

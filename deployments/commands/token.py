@@ -28,6 +28,7 @@ from deployments.terminal_output import (
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from deployments.json_records.sources import TokenRecord
     from deployments.token_check import TokenCheck
 
 LINE_MAX = 100_000  # of standard input; longer than any token, so that a wrong file gets a clear error
@@ -91,8 +92,13 @@ def _follow(given: str) -> str:
 def _show(name: str, checked: TokenCheck, started: UUID | None, *, as_json: bool) -> None:
     scopes = sorted(checked.scopes) if checked.scopes is not None else None
     if as_json:
-        answer = {"source": name, "account_uuid": checked.account, "scopes": scopes}
-        print_json({**answer, "flow_run_id": str(started) if started else None})
+        answer: TokenRecord = {
+            "source": name,
+            "account_uuid": checked.account,
+            "scopes": scopes,
+            "flow_run_id": str(started) if started else None,
+        }
+        print_json(answer)
         return
     whose = f" of account {printable(checked.account)}" if checked.account else ""
     may = f"; it may read {printable(', '.join(scopes))}" if scopes else ""

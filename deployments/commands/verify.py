@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from blocks.store.integrity.checkpoints import ChainedSource, Checkpoint, CheckpointResult
     from blocks.store.integrity.verification import ChainReport, Damage
+    from deployments.json_records.store import ChainRecord, DamageRecord, VerifyRecord
 
 SOUND, NOT_SOUND = 0, 1
 COLUMNS = ("API", "links", "events", "pruned", "before", "newest (UTC)", "verdict")
@@ -195,7 +196,7 @@ def _show_checked(checked: Sequence[CheckpointResult]) -> None:
 
 def _as_json(
     source: ChainedSource, proofs: Sequence[ChainReport], checked: Sequence[CheckpointResult], *, sound: bool
-) -> dict[str, Any]:
+) -> VerifyRecord:
     return {
         "source": source.name,
         "source_id": source.id,
@@ -208,7 +209,7 @@ def _as_json(
     }
 
 
-def _api_as_json(one: ChainReport) -> dict[str, Any]:
+def _api_as_json(one: ChainReport) -> ChainRecord:
     return {
         "api": one.api,
         "sound": not one.damaged,
@@ -222,7 +223,7 @@ def _api_as_json(one: ChainReport) -> dict[str, Any]:
     }
 
 
-def _damage_as_json(first: Damage) -> dict[str, Any]:
+def _damage_as_json(first: Damage) -> DamageRecord:
     return {
         "link": first.link,
         "kind": first.kind,

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from support import json_schemas
+
 from deployments import cli
 
 if TYPE_CHECKING:
@@ -37,7 +39,10 @@ class CommandCalls:
         return out if code == cli.DONE else out or self.err
 
     def json(self, *arguments: str, code: int = cli.DONE) -> Any:
-        return json.loads(self(*arguments, "--json", code=code))
+        """What the command prints with --json, which has the form of its schema."""
+        found = json.loads(self(*arguments, "--json", code=code))
+        json_schemas.require_output(arguments, found)
+        return found
 
 
 def source_config(name: str, api: SandboxProcess, **members: Any) -> dict[str, Any]:

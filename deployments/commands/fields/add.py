@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from blocks.command_line import command_line
 from blocks.store import fields
 from deployments.commands.support.field_table import open_or_create_store
 from deployments.commands.support.options import FieldNames, Json
 from deployments.terminal_output import print_json, print_line
+
+if TYPE_CHECKING:
+    from deployments.json_records.events import ChangedFieldRecord
 
 
 def command(names: FieldNames, as_json: Json = False) -> None:
@@ -15,12 +20,11 @@ def command(names: FieldNames, as_json: Json = False) -> None:
     new = fields.create(engine, names)
     disabled = {one.name for one in fields.all_fields(engine) if not one.enabled}
     if as_json:
-        print_json(
-            [
-                {"field": name, "enabled": name not in disabled, "change": "created" if name in new else "unchanged"}
-                for name in dict.fromkeys(names)
-            ]
-        )
+        changed: list[ChangedFieldRecord] = [
+            {"field": name, "enabled": name not in disabled, "change": "created" if name in new else "unchanged"}
+            for name in dict.fromkeys(names)
+        ]
+        print_json(changed)
         return
     for name in dict.fromkeys(names):
         if name in new:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from blocks.store import fields, source_status
 from deployments.commands.support.options import Json
 from deployments.terminal_output import join_styled, print_json, print_line, print_note
+
+if TYPE_CHECKING:
+    from deployments.json_records.events import FieldRecord
 
 
 def command(as_json: Json = False) -> None:
     """Print the table of fields."""
     known = fields.all_fields(source_status.open_store())
     if as_json:
-        print_json([{"field": one.name, "enabled": one.enabled, "built_in": one.built_in} for one in known])
+        found: list[FieldRecord] = [
+            {"field": one.name, "enabled": one.enabled, "built_in": one.built_in} for one in known
+        ]
+        print_json(found)
         return
     for one in known:
         state = "enabled" if one.enabled else "disabled"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,7 @@ from deployments.terminal_output import print_json, print_line, print_note
 if TYPE_CHECKING:
     from blocks.config.name_file import NameFile
     from blocks.store.names import ImportCounts
+    from deployments.json_records.events import ImportRecord
 
 DETAILS = """
 The file is what `op vault list`, `op item list`, `op user list` or `op group list` print with --format json, what
@@ -75,5 +76,5 @@ def _kinds(found: NameFile) -> str:
     return ", ".join(named) or "No names"
 
 
-def _as_json(found: NameFile, counts: ImportCounts) -> dict[str, Any]:
+def _as_json(found: NameFile, counts: ImportCounts) -> ImportRecord:
     return {"added": counts.added, "changed": counts.changed, "kept": counts.kept, "unnamed": found.unnamed}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -13,6 +13,7 @@ from deployments.terminal_output import format_rfc3339, print_fitting, print_jso
 
 if TYPE_CHECKING:
     from blocks.store.names import StoredName
+    from deployments.json_records.events import NameRecord
 
 
 def command(
@@ -49,7 +50,7 @@ def _table(found: list[StoredName]) -> Table:
     return table
 
 
-def _as_json(one: StoredName) -> dict[str, Any]:
+def _as_json(one: StoredName) -> NameRecord:
     return {
         "uuid": one.object.uuid,
         "kind": one.object.kind,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from blocks.store import names, source_status
 from deployments.commands.support.options import Json, Yes
 from deployments.commands.support.usage import usage_error
 from deployments.terminal_output import confirm, print_json, print_line
+
+if TYPE_CHECKING:
+    from deployments.json_records.events import RemovedNamesRecord
 
 DETAILS = "--all asks first."
 
@@ -28,6 +31,7 @@ def command(
             confirm("Remove all imported names?", "Nothing was removed: it was not confirmed.")
         removed = names.remove(engine, None if every else uuids)
     if as_json:
-        print_json({"removed": removed})
+        answer: RemovedNamesRecord = {"removed": removed}
+        print_json(answer)
     else:
         print_line(f"{removed:,} name{'' if removed == 1 else 's'} removed.")

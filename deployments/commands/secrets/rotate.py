@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from deployments.commands.support.options import Json
 from deployments.prefect_api import server_access, server_secrets
 from deployments.terminal_output import print_json, print_line
+
+if TYPE_CHECKING:
+    from deployments.json_records.store import RotateRecord
 
 DATABASES = ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL")
 
@@ -36,7 +39,8 @@ def command(
     _refuse_another_prefect()
     blocks = server_secrets.rotate(password=not key_only, key=not password_only)
     if as_json:
-        print_json({"password_rotated": not key_only, "key_rotated": not password_only, "blocks": blocks})
+        answer: RotateRecord = {"password_rotated": not key_only, "key_rotated": not password_only, "blocks": blocks}
+        print_json(answer)
         return
     if not key_only:
         print_line("The API password is new. Log in to the Prefect UI with the one that `up` prints.")

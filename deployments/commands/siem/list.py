@@ -15,6 +15,7 @@ from deployments.terminal_output import print_json, print_note, print_table, pri
 
 if TYPE_CHECKING:
     from blocks.store.forwarding.forward_status import PairStatus
+    from deployments.json_records.forwarding import PairNameRecord
 
 COLUMNS = ("SIEM", "type", "source", "state")
 
@@ -32,7 +33,7 @@ def command(as_json: Json = False) -> None:
     print_table(overview.build_table(COLUMNS, map(_line, found)))
 
 
-def _as_json(one: PairStatus) -> dict[str, str]:
+def _as_json(one: PairStatus) -> PairNameRecord:
     return {
         "siem": one.siem,
         "type": one.kind,

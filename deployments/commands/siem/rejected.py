@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,9 @@ from deployments.terminal_output import (
     print_note,
     printable,
 )
+
+if TYPE_CHECKING:
+    from deployments.json_records.forwarding import DiscardedRecord, RejectedEventRecord
 
 
 def command(
@@ -60,7 +63,7 @@ def _show(name: str, source: str | None, *, as_json: bool) -> None:
         print_note("It has rejected nothing.")
 
 
-def _as_json(name: str, one: dict[str, Any]) -> dict[str, Any]:
+def _as_json(name: str, one: dict[str, Any]) -> RejectedEventRecord:
     return {
         "source": one["source"],
         "source_id": one["source_id"],
@@ -82,12 +85,11 @@ def _discard(name: str, source: str | None, reason: str | None, *, yes: bool, as
         pairs = deferred.forward_pairs.require(engine, name, source)
         gone = [(pair, deferred.rejected_events.discard(engine, pair, reason=reason)) for pair in pairs]
     if as_json:
-        print_json(
-            [
-                {"source": one.source, "source_id": one.source_id, "siem": one.siem, "discarded": number}
-                for one, number in gone
-            ]
-        )
+        answer: list[DiscardedRecord] = [
+            {"source": one.source, "source_id": one.source_id, "siem": one.siem, "discarded": number}
+            for one, number in gone
+        ]
+        print_json(answer)
         return
     for pair, number in gone:
         print_line(f"{printable(pair.source)} to {printable(pair.siem)}: {number:,} discarded.")

@@ -11,6 +11,7 @@ from deployments.terminal_output import confirm, print_json, print_line, printab
 
 if TYPE_CHECKING:
     from blocks.store.forwarding.records import ForwardPair
+    from deployments.json_records.forwarding import RemovedPairRecord
 
 
 def command(name: Siem, source: OfSource = None, yes: Yes = False, as_json: Json = False) -> None:
@@ -30,5 +31,5 @@ def command(name: Siem, source: OfSource = None, yes: Yes = False, as_json: Json
         print_line(f"{printable(pair.source)} to {printable(pair.siem)}: removed{more}.")
 
 
-def _as_json(pair: ForwardPair, *, with_secrets: bool) -> dict[str, object]:
+def _as_json(pair: ForwardPair, *, with_secrets: bool) -> RemovedPairRecord:
     return {"source": pair.source, "source_id": pair.source_id, "siem": pair.siem, "secrets_removed": with_secrets}

@@ -14,6 +14,7 @@ from deployments.terminal_output import confirm, print_json, print_line, printab
 
 if TYPE_CHECKING:
     from blocks.store.forwarding.records import ForwardPair
+    from deployments.json_records.forwarding import ReplayRecord
 
 DETAILS = "It asks before it sends events again that were sent already."
 
@@ -58,5 +59,5 @@ def _confirm(name: str, source: str | None, since_ns: int) -> None:
         confirm(f"{sentence}. It may store both copies. Continue?", f"{sentence}. Nothing was done.")
 
 
-def _as_json(pair: ForwardPair, number: int) -> dict[str, object]:
+def _as_json(pair: ForwardPair, number: int) -> ReplayRecord:
     return {"source": pair.source, "source_id": pair.source_id, "siem": pair.siem, "sent_again": number}

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
     from blocks.store.forwarding.records import ForwardPair
+    from deployments.json_records.forwarding import ForwardRunRecord
     from deployments.prefect_api.server_access import PrefectAccess
 
 
@@ -85,7 +86,7 @@ def _print_outcome(source: str, outcome: str, message: str, code: int) -> None:
     print_line(Text.assemble((f"{printable(source)}  ", "bold"), headline(outcome, message, code)))
 
 
-def _as_json(pair: ForwardPair, state: State[Any]) -> dict[str, Any]:
+def _as_json(pair: ForwardPair, state: State[Any]) -> ForwardRunRecord:
     outcome, message = outcome_of(state)
     return {
         "source": pair.source,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from deployments.prefect_session import prefect_session
 from deployments.terminal_output import print_indented, print_json, print_line, print_note, printable
 
 if TYPE_CHECKING:
+    from deployments.json_records.forwarding import SampleRecord, SiemTestRecord
     from deployments.siem_test import Sample
 
 SHOWN_MAX = 2000  # characters of one record on a terminal; --json has all of it
@@ -31,7 +32,13 @@ def command(
     code = DONE if found.works else IN_ERROR
     if as_json:
         events = [_as_json(one) for one in found.samples]
-        print_json({"siem": name, "answer": found.answer or None, "ok": found.works, "events": events})
+        answer: SiemTestRecord = {
+            "siem": name,
+            "answer": found.answer or None,
+            "ok": found.works,
+            "events": events,
+        }
+        print_json(answer)
         return code
     for one in found.samples:
         _print_sample(one)
@@ -44,8 +51,8 @@ def command(
     return code
 
 
-def _as_json(one: Sample) -> dict[str, Any]:
-    found = {"source": one.source, "api": one.api, "uuid": one.uuid, "withheld": one.withheld}
+def _as_json(one: Sample) -> SampleRecord:
+    found: SampleRecord = {"source": one.source, "api": one.api, "uuid": one.uuid, "withheld": one.withheld}
     if one.filtered_by is not None:
         return {**found, "filtered_by": one.filtered_by}
     return {**found, "record": one.record, "group": list(one.group), "redacted": list(one.redacted)}

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from deployments.json_records.events import ChangedFieldRecord
+
 
 def open_or_create_store() -> Engine:
     """The store. It is created if there is none, because you may add fields before the first source."""
@@ -31,9 +33,10 @@ def set_enabled(names: Sequence[str], *, enabled: bool, as_json: bool) -> None:
     """Enable or disable fields, and print which were enabled or disabled already."""
     changed = fields.set_enabled(open_or_create_store(), names, enabled=enabled)
     if as_json:
-        print_json(
-            [{"field": name, "enabled": enabled, "change": change_of(name in changed)} for name in dict.fromkeys(names)]
-        )
+        fields_changed: list[ChangedFieldRecord] = [
+            {"field": name, "enabled": enabled, "change": change_of(name in changed)} for name in dict.fromkeys(names)
+        ]
+        print_json(fields_changed)
         return
     state = "enabled" if enabled else "disabled"
     for name in dict.fromkeys(names):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from blocks.store.backfill import jobs
     from blocks.store.backfill.jobs import JobView
+    from deployments.json_records.coverage import JobCountsRecord, JobRecord
 
 
 def run_job(name: str, flow: Callable[[], State[Any]], *, as_json: bool, needs_workers: bool = False) -> int:
@@ -71,8 +72,14 @@ def _run(flow: Callable[[], State[Any]], shown: JobDisplay, end_at_once: Callabl
 
 def _print_result(name: str, shown: JobDisplay, outcome: str, message: str, code: int, *, as_json: bool) -> None:
     if as_json:
-        answer = {"source": name, "state": outcome, "message": message, "in_error": code == IN_ERROR}
-        print_json({**answer, **shown.as_json()})
+        answer: JobRecord = {
+            "source": name,
+            "state": outcome,
+            "message": message,
+            "in_error": code == IN_ERROR,
+            **shown.as_json(),
+        }
+        print_json(answer)
     else:
         print_line(headline(outcome, message, code))
 
@@ -103,11 +110,11 @@ class JobDisplay:
         if self._bar is not None:
             self._bar.stop()
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JobCountsRecord:
         """The job and its counts; empty if the run ended before it had a job."""
         if self.job is None:
             return {}
-        found = {
+        found: JobCountsRecord = {
             "source_id": self.job.source_id,
             "job": self.job.id,
             "start": format_rfc3339(self.job.start_ns),
@@ -119,7 +126,9 @@ class JobDisplay:
             "known": self._total("known"),
             "quarantined": self._total("quarantined"),
         }
-        return {**found, "changed": self._total("changed")} if self.job.kind == deferred.jobs.RECONCILE else found
+        if self.job.kind == deferred.jobs.RECONCILE:
+            found["changed"] = self._total("changed")
+        return found
 
     def _line(self) -> str:
         read, seconds = self._total("read"), time.monotonic() - self._begun

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
@@ -11,6 +11,7 @@ from deployments.terminal_output import format_age, format_minute, format_rfc333
 
 if TYPE_CHECKING:
     from blocks.store.forwarding.forward_status import PairStatus, PositionStatus
+    from deployments.json_records.forwarding import PairRecord, PositionRecord
 
 STYLES = {
     **dict.fromkeys(("ok", "waiting"), "bold green"),
@@ -35,7 +36,7 @@ def summary_line(pair: PairStatus) -> Text:
     return join_styled((pair.siem, "bold"), (pair.kind, ""), (pair.state, state_style(pair)), (text, ""))
 
 
-def pair_as_json(pair: PairStatus) -> dict[str, Any]:
+def pair_as_json(pair: PairStatus) -> PairRecord:
     """The record of a pair for `--json`, with times in RFC 3339."""
     return {
         "siem": pair.siem,
@@ -52,7 +53,7 @@ def pair_as_json(pair: PairStatus) -> dict[str, Any]:
     }
 
 
-def _position_as_json(position: PositionStatus) -> dict[str, Any]:
+def _position_as_json(position: PositionStatus) -> PositionRecord:
     return {
         "api": position.api,
         "state": position_state(position),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from blocks.siem.configuration import SiemConfig
+    from deployments.json_records.forwarding import AppliedSiemRecord
     from deployments.prefect_api.server_access import PrefectAccess
     from deployments.siems import AppliedSiem
 
@@ -91,7 +92,7 @@ def _with_secrets(config: SiemConfig) -> SiemConfig:
     return replace(config, members={**config.members, **given}, missing_secrets=())
 
 
-def _as_json(one: AppliedSiem) -> dict[str, Any]:
+def _as_json(one: AppliedSiem) -> AppliedSiemRecord:
     return {
         "siem": one.name,
         "type": one.kind,

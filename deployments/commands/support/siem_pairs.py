@@ -10,6 +10,7 @@ from deployments.terminal_output import print_json, print_line, printable
 
 if TYPE_CHECKING:
     from blocks.store.forwarding.records import ForwardPair
+    from deployments.json_records.forwarding import PausedPairRecord
 
 
 def set_paused(name: str, source: str | None, *, paused: bool, as_json: bool) -> None:
@@ -24,7 +25,7 @@ def set_paused(name: str, source: str | None, *, paused: bool, as_json: bool) ->
         print_line(f"{printable(pair.source)} to {printable(pair.siem)}: {was}{'paused' if paused else 'resumed'}.")
 
 
-def _as_json(pair: ForwardPair, *, paused: bool, changed: bool) -> dict[str, object]:
+def _as_json(pair: ForwardPair, *, paused: bool, changed: bool) -> PausedPairRecord:
     change = "updated" if changed else "unchanged"
     return {
         "source": pair.source,

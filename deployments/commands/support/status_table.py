@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -12,6 +12,7 @@ from deployments.terminal_output import format_rfc3339, format_time
 
 if TYPE_CHECKING:
     from blocks.store.source_status import SourceStatus, StreamStatus
+    from deployments.json_records.sources import StreamRecord
 
 COLUMNS = ("API", "state", "events", "newest event (UTC)", "event lag", "collector lag")
 NUMBERS = ("events", "event lag", "collector lag", "last hour", "last 24 h")
@@ -42,7 +43,7 @@ def new_table(titles: tuple[str, ...]) -> Table:
     return table
 
 
-def stream_as_json(stream: StreamStatus) -> dict[str, Any]:
+def stream_as_json(stream: StreamStatus) -> StreamRecord:
     """The record of one API, with times in RFC 3339."""
     failing = stream.failing_since_ns is not None
     return {
