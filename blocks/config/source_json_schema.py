@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from blocks.config.source_keys import SOURCE_KEYS, SourceKey
+from blocks.secret_references.secret_json_schema import SECRET_SCHEMA
 from blocks.siem.privacy import processing
 
 _ANY = {"id": {}, "name": {}, "state": {}, "alive": {}}
@@ -36,7 +37,7 @@ def source_file_schema() -> dict[str, Any]:
         },
         "oneOf": [{"required": ["source"]}, {"required": ["sources"]}],
         "additionalProperties": False,
-        "$defs": {"source": _source(), "config": _config(), "rule": _RULE},
+        "$defs": {"source": _source(), "config": _config(), "rule": _RULE, "secret": SECRET_SCHEMA},
     }
 
 

@@ -69,6 +69,7 @@ SOURCE_KEYS = (
         'In the file, as it is or as a [reference](../how-to/secrets.md) (`{"file": "/path"}`, `{"env": "NAME"}`,'
         " `op://vault/item/field`); in `ONEPASSWORD_SOURCE_API_TOKEN`; or typed without echo. `********` counts as"
         " missing.",
+        {"$ref": "#/$defs/secret"},
     ),
     SourceKey(
         "supported_apis",

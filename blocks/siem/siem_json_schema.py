@@ -4,20 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from blocks.secret_references.secret_json_schema import SECRET_SCHEMA
 from blocks.siem.configuration import KINDS, NAME_MAX, block_class, config_fields, required_secrets
-
-SECRET = {
-    "anyOf": [
-        {"type": ["string", "null"]},
-        {
-            "type": "object",
-            "properties": {"env": {"type": "string", "minLength": 1}},
-            "required": ["env"],
-            "additionalProperties": False,
-        },
-    ]
-}
-"""A text, an environment variable that holds it, or null: then you type it."""
 
 
 def siem_file_schema() -> dict[str, Any]:
@@ -34,7 +22,7 @@ def siem_file_schema() -> dict[str, Any]:
         },
         "oneOf": [{"required": ["siem"]}, {"required": ["siems"]}],
         "additionalProperties": False,
-        "$defs": {"siem": _siem(), "secret": SECRET, **{kind: _config(kind) for kind in KINDS}},
+        "$defs": {"siem": _siem(), "secret": SECRET_SCHEMA, **{kind: _config(kind) for kind in KINDS}},
     }
 
 

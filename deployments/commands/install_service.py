@@ -18,6 +18,7 @@ from deployments.service.unit_files import NAME, PROGRAM, Service
 from deployments.terminal_output import print_json, print_line, print_note, printable
 
 if TYPE_CHECKING:
+    from deployments.json_records.store import ChangedFileRecord, ServiceFileRecord
     from deployments.service.installer import FileChange
 
 SYSTEMD = Path("/run/systemd/system")
@@ -59,7 +60,8 @@ def command(
             code="service",
         ) from None
     if as_json:
-        print_json([{"file": str(one.path), "change": one.change} for one in changes])
+        answer: list[ChangedFileRecord] = [{"file": str(one.path), "change": one.change} for one in changes]
+        print_json(answer)
         return
     for one in changes:
         print_line(f"{printable(one.path)}: {one.change}.")
@@ -88,7 +90,10 @@ def _service(name: str, *, is_user: bool, root: Path | None) -> Service:
 
 def _print_files(service: Service, *, as_json: bool) -> None:
     if as_json:
-        print_json([{"file": str(file.path), "content": file.content} for file in service.files()])
+        answer: list[ServiceFileRecord] = [
+            {"file": str(file.path), "content": file.content} for file in service.files()
+        ]
+        print_json(answer)
         return
     for file in service.files():
         print_note(f"{file.path} (mode {file.mode:04o}):")

@@ -40,6 +40,8 @@ OUTPUTS = (
     JsonOutput("check", "check", sources.CheckRecord),
     JsonOutput("health", "health", list[health.HealthEventRecord]),
     JsonOutput("health-event", "health", health.HealthEventRecord, "with `--follow`", lines=True),
+    JsonOutput("install-service", "install-service", list[store.ChangedFileRecord]),
+    JsonOutput("install-service-plan", "install-service", list[store.ServiceFileRecord], "with `--dry-run`"),
     JsonOutput("env", "env", dict[str, str]),
     JsonOutput("secrets-rotate", "secrets rotate", store.RotateRecord),
     JsonOutput("events", "events", list[events.EventRecord]),

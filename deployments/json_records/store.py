@@ -1,4 +1,4 @@
-"""Records of the store and of this machine: `prune`, `verify`, `secrets rotate`."""
+"""Records of the store and of this machine: `prune`, `verify`, `secrets rotate`, `install-service`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, TypedDict
 
 from msgspec import Meta
 
-from deployments.json_records.values import ApiName, Change, Count, Time
+from deployments.json_records.values import ApiName, Change, Count, FileChangeName, Time
 
 
 class PrunedApiRecord(TypedDict):
@@ -94,6 +94,20 @@ class VerifyRecord(TypedDict):
     sound: bool
     apis: list[ChainRecord]
     checkpoints: list[CheckpointResultRecord]
+
+
+class ChangedFileRecord(TypedDict):
+    """What `install-service` did with a file."""
+
+    file: str
+    change: FileChangeName
+
+
+class ServiceFileRecord(TypedDict):
+    """A file that `install-service` would write."""
+
+    file: str
+    content: str
 
 
 class RotateRecord(TypedDict):

@@ -24,3 +24,6 @@ Change = Annotated[
     str,
     Meta(extra_json_schema={"enum": ["created", "updated", "revived", "unchanged", "deleted", "refused"]}),
 ]
+FileChangeName = Annotated[
+    str, Meta(extra_json_schema={"enum": ["written", "updated", "unchanged", "kept", "removed"]})
+]

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Unpacks Debian's rsyslog and syslog-ng, with the libraries that this machine lacks, into .venv/debian: the tests send
-# to real ones. Nothing is installed, so it needs no root. Where all is there already it ends at once.
+# Unpacks Debian's rsyslog, syslog-ng and Prometheus, with the libraries that this machine lacks, into .venv/debian: the
+# tests use real ones. Nothing is installed, so it needs no root. Where all is there already it ends at once.
 set -eu
 
-wanted="rsyslog rsyslog-openssl rsyslog-gnutls syslog-ng-core"
+wanted="rsyslog rsyslog-openssl rsyslog-gnutls syslog-ng-core prometheus"
 here=$(cd "$(dirname "$0")/../.." && pwd)
 root=$here/.venv/debian
 ready=$root/ready
@@ -12,7 +12,7 @@ ready=$root/ready
 [ -f "$ready" ] && [ "$(cat "$ready")" = "$wanted" ] && exit 0
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
-    echo "rsyslog and syslog-ng were not unpacked for the tests: this machine has no apt-get and dpkg-deb." >&2
+    echo "rsyslog, syslog-ng and Prometheus were not unpacked for the tests: this machine has no apt-get and dpkg-deb." >&2
     exit 1
 fi
 
@@ -33,7 +33,8 @@ download() { # the lists of a new machine are empty or old: then they are fetche
 installed() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
 
 libraries_of() { # the first of each set of alternatives, bare of versions
-    dpkg-deb -f "$1" Depends Pre-Depends | sed 's/^[A-Za-z-]*: //; s/,/\n/g' | sed 's/[|(].*//; s/:.*//; s/ //g' | grep '^lib' || :
+    dpkg-deb -f "$1" Depends Pre-Depends | sed 's/^[A-Za-z-]*: //; s/,/\n/g' | sed 's/[|(].*//; s/:.*//; s/ //g' | grep '^lib' |
+        grep -v '^libjs-' || : # those are of Prometheus's own pages
 }
 
 seen=" "

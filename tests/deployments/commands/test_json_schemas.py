@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,23 +14,16 @@ import pytest
 from jsonschema import Draft202012Validator
 from receivers.server import receiving
 from receivers.splunk import TOKEN, SplunkHec
-from support import siem_store
-from support.chains import Filled
+from support import rich_store, siem_store
 from support.command_calls import CommandCalls, source_config, write_document
-from support.forwarding import SIEM, Pair, outgoing
+from support.forwarding import outgoing
 from support.json_schemas import SCHEMAS, output_of, problems, read_schema, require_schema
 from support.reference import build, json_outputs
-from support.values import SOURCE
 
-from blocks import clock
-from blocks.errors import TokenError
-from blocks.events_api.models import Api, Event, InvalidItem, Page
+from blocks.events_api.models import Api
 from blocks.siem.formats import raw, registry
 from blocks.siem.formats.event import StreamMetadata
-from blocks.store import health, lifecycle, pages, sources, streams
-from blocks.store.backfill import jobs
 from blocks.store.engine import open_engine
-from blocks.store.forwarding import forward_pairs
 from deployments import cli
 from deployments.json_records.outputs import OUTPUTS
 from deployments.lazy_commands import LazyGroup
@@ -43,7 +35,6 @@ if TYPE_CHECKING:
 
     from deployments.sandbox.process import SandboxProcess
 
-DAY_NS = 86_400 * 10**9
 COMMAND = [sys.executable, "-m", "deployments.cli"]
 READING = (
     ("actions",),
@@ -69,6 +60,8 @@ READING = (
     ("siem", "rejected", "soc"),
     ("siem", "rejected", "soc", "--discard", "--reason", "a test", "--yes"),
     ("env",),
+    ("install-service", "--dry-run", "--root", "machine"),
+    ("install-service", "--root", "machine"),
 )
 """What needs no Prefect. The rest is in the tests below."""
 ELSEWHERE = {"healthz": "test_health_pages", "sandbox": "test_env_sandbox_demo"}
@@ -121,32 +114,17 @@ def test_a_member_that_a_schema_does_not_list_is_found() -> None:
 
 @pytest.fixture(scope="module")
 def files(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Two stores with SOURCE and a SIEM: an empty one, and a rich one.
-
-    The rich one has events, an error, a retry, conditions, quarantine, gaps, a job, and rejected events.
-    """
-    made = {}
-    for name, fill in (("empty", None), ("rich", _fill)):
-        made[name] = tmp_path_factory.mktemp(name) / "events.db"
-        shutil.copy(migrated_sqlite, made[name])
-        opened = open_engine(f"sqlite:///{made[name]}")
-        sources.save(opened, replace(SOURCE, fields={"_siemForward": True}))
-        forward_pairs.save(opened, SOURCE.id, SIEM, "webhook", {}, "first")
-        if fill:
-            fill(opened, f"sqlite:///{made[name]}")
+    """Two stores with SOURCE and a SIEM: an empty one, and a rich one."""
+    made = {name: tmp_path_factory.mktemp(name) / "events.db" for name in ("empty", "rich")}
+    for name, file in made.items():
+        shutil.copy(migrated_sqlite, file)
+        opened = open_engine(f"sqlite:///{file}")
+        if name == "empty":
+            rich_store.create(opened)
+        else:
+            rich_store.fill(opened, f"sqlite:///{file}")
         opened.dispose()
     return made
-
-
-def _fill(engine: Engine, url: str) -> None:
-    siem_store.commit(url, SOURCE.name, 20)
-    lifecycle.revoke(engine, SOURCE.id)
-    pair = Pair(engine, *forward_pairs.require(engine, SIEM, SOURCE.name), Filled(engine))
-    pair.rejects(0, 2)
-    _collect_with_problems(engine)
-    now_ns = clock.now_ns()
-    wanted = jobs.JobRequest(jobs.BACKFILL, SOURCE.id, tuple(Api), now_ns - 5 * DAY_NS, now_ns - DAY_NS)
-    jobs.start(engine, wanted, DAY_NS)
 
 
 @pytest.fixture(params=["empty", "rich"])
@@ -160,27 +138,6 @@ def store(request: pytest.FixtureRequest, files: dict[str, Path], own_directory:
 
 
 rich = pytest.mark.parametrize("store", ["rich"], indirect=True)
-
-
-def _collect_with_problems(engine: Engine) -> None:
-    """An API that stopped, one that is retried, one that was drained; an item in quarantine."""
-    views = {view.api: view for view in streams.of_source(engine, SOURCE.id, tuple(Api))}
-    claims = {api: streams.acquire(engine, view, "run-2", by_force=True) for api, view in views.items()}
-    now_ns = clock.now_ns()
-    event = Event("later", now_ns, '{"uuid":"later","category":"success","client":{"ip_address":"203.0.113.7"}}')
-    page = Page("c2", has_more=False, events=[event], invalid_items=[InvalidItem("it has no uuid", b"{}")])
-    for api, claim in claims.items():
-        assert claim
-        if api is Api.SIGN_IN:
-            streams.record_first_request(engine, claim, now_ns - 3 * DAY_NS)
-            pages.commit_page(engine, claim, page, after=views[api].cursor, api_version="v2")
-            streams.record_drain(engine, claim, now_ns, streams.DrainStats(lag_ns=1_500_000_000))
-        elif api is Api.ITEM_USAGE:
-            streams.record_failure(engine, claim, TokenError("It answered 500.", code="500"))
-        else:
-            streams.stop(engine, claim, TokenError("The Events API refuses the token.", code="401"), "first")
-    sources.save_state(engine, SOURCE.id, "ThirdPartyConfigError", "The Events API refuses the token.", "run-2")
-    assert health.open_conditions(engine, SOURCE.id)
 
 
 @pytest.mark.parametrize("arguments", READING, ids=" ".join)

@@ -1,0 +1,90 @@
+"""A real Prometheus on loopback, and promtool: those of this machine, or what install_debian.sh has unpacked."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from support.one_machine import free_port, wait_until
+from support.paths import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+JOB = "onepassword-source"
+
+
+def binary(name: str) -> str:
+    """The path of `prometheus` or `promtool`; without it the test is skipped."""
+    unpacked = ROOT / ".venv" / "debian" / "usr" / "bin" / name
+    found = str(unpacked) if unpacked.exists() else shutil.which(name)
+    if found is None:
+        pytest.skip(f"there is no {name}: tests/support/install_debian.sh unpacks it")
+    return found
+
+
+def promtool(*arguments: str, text: str | None = None) -> str:
+    """What promtool prints. It must succeed."""
+    done = subprocess.run([binary("promtool"), *arguments], input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """A Prometheus that scrapes one target each second."""
+
+    url: str
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        """The data of an answer that has neither an error nor a warning."""
+        answer = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=60, trust_env=False)
+        found = answer.json()
+        assert answer.status_code == httpx.codes.OK, f"{parameters}: {found}"
+        assert not found.get("warnings"), f"{parameters}: {found['warnings']}"
+        return found["data"]
+
+    def query(self, expr: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.get("query", query=expr)["result"]
+        return found
+
+
+@contextmanager
+def scraping(target: str, directory: Path, rules: Path) -> Iterator[Prometheus]:
+    """Prometheus with these rules. It has scraped the target, `host:port`, at least three times."""
+    port = free_port()
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(rules)],
+        "scrape_configs": [{"job_name": JOB, "scrape_timeout": "1s", "static_configs": [{"targets": [target]}]}],
+    }
+    (directory / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
+    command = [
+        binary("prometheus"),
+        f"--config.file={directory / 'prometheus.yml'}",
+        f"--storage.tsdb.path={directory / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=warn",
+    ]
+    with (directory / "prometheus.log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        found = Prometheus(f"http://127.0.0.1:{port}")
+        try:
+            wait_until(lambda: _scrapes(found) >= 3)
+            yield found
+        finally:
+            process.terminate()
+
+
+def _scrapes(prometheus: Prometheus) -> int:
+    try:
+        found = prometheus.query(f'count_over_time((up{{job="{JOB}"}} == 1)[10m:1s])')
+    except httpx.TransportError:
+        return 0
+    return int(found[0]["value"][1]) if found else 0
