@@ -8,7 +8,7 @@ from blocks.config.source_keys import SOURCE_KEYS, SourceKey
 from blocks.secret_references.secret_json_schema import SECRET_SCHEMA
 from blocks.siem.privacy import processing
 
-_ANY = {"id": {}, "name": {}, "state": {}, "alive": {}}
+_ANY: dict[str, Any] = {"id": {}, "name": {}, "state": {}, "alive": {}}
 """What an export of the hosted source has too. `apply` ignores it."""
 _RULE = {
     "type": "object",

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from support import rich_store
 from support.grafana import read_dashboard, sql, targets
+from support.paths import ROOT
 from support.values import SOURCE
 
 from blocks import clock
@@ -87,6 +88,11 @@ def test_a_query_returns_what_its_panel_shows(panel: dict[str, Any], target: dic
             assert all(any(row[place] is not None for row in rows) for place, _ in enumerate(columns))
         case other:
             raise AssertionError(other)
+
+
+def test_the_page_names_what_the_user_must_read() -> None:
+    page = (ROOT / "docs" / "how-to" / "monitoring.md").read_text()
+    assert f"GRANT SELECT ON {VIEWS_AND_TABLES} TO grafana" in " ".join(page.split())
 
 
 def test_the_numbers_are_those_of_the_store(reader: Engine) -> None:
