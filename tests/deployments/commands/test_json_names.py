@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +15,15 @@ from blocks.events_api.models import Api
 from blocks.store import schema, sources, streams
 from blocks.store.engine import open_engine
 from deployments import cli
+from deployments.json_records import coverage, events, forwarding, store
+from deployments.json_records import sources as sources_records
+from deployments.json_records.names import MEANINGS, SECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGE = (ROOT / "docs" / "reference" / "json.md").read_text()
-DOCUMENTED = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
+LISTED = [name for names in SECTIONS.values() for name in names]
+DOCUMENTED = set(LISTED)
 OPEN = {"config", "body", "purged"}
 """Members whose own members are the SIEM's, 1Password's, or APIs."""
 OTHER = {"env.py", "sandbox.py", "page.py"}
@@ -84,8 +86,20 @@ def test_the_page_has_the_names_that_the_commands_write() -> None:
 
 
 def test_no_name_stands_twice_in_the_page() -> None:
-    listed = re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)
-    assert sorted(set(listed)) == sorted(listed)
+    assert sorted(DOCUMENTED) == sorted(LISTED)
+    page = (ROOT / "docs" / "reference" / "json.md").read_text()
+    assert [name for name in LISTED if page.count(f"\n| `{name}` | {MEANINGS[name]} |") != 1] == []
+
+
+def test_the_names_are_those_of_the_types() -> None:
+    members = {name for record in records() for name in record.__annotations__}
+    assert DOCUMENTED - members == set()
+
+
+def records() -> Iterator[Any]:
+    """All records of a module of `json_records`, and what they inherit."""
+    for module in (coverage, events, forwarding, sources_records, store):
+        yield from (one for one in vars(module).values() if hasattr(one, "__required_keys__"))
 
 
 @pytest.mark.parametrize("arguments", READING, ids=" ".join)

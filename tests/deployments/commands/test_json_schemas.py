@@ -18,6 +18,7 @@ from support import rich_store, siem_store
 from support.command_calls import CommandCalls, source_config, write_document
 from support.forwarding import outgoing
 from support.json_schemas import SCHEMAS, output_of, problems, read_schema, require_schema
+from support.paths import ROOT
 from support.reference import build, json_outputs
 
 from blocks.events_api.models import Api
@@ -241,6 +242,9 @@ WITH_PREFECT = (
 
 def test_every_output_is_compared_somewhere() -> None:
     assert {output.name for output in OUTPUTS} - _tested() == set()
+    for name, file in ELSEWHERE.items():
+        (test,) = (ROOT / "tests").rglob(f"{file}.py")
+        assert f'require_schema("{name}"' in test.read_text()
 
 
 @pytest.mark.prefect

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.responses import PlainTextResponse
+from support.json_schemas import require_schema
 from support.values import SOURCE
 
 from blocks.store import sources
@@ -73,6 +74,7 @@ def ask(
 def healthz(file: Path, auth: str | None = None) -> tuple[int, Any]:
     (answer,) = ask(file, "/healthz", auth=auth)
     assert answer.headers["cache-control"] == "no-store"
+    require_schema("healthz", answer.json())
     return answer.status_code, answer.json()
 
 
