@@ -118,7 +118,16 @@ def test_what_a_command_prints_is_documented(
 
 
 def test_every_command_that_prints_data_has_json() -> None:
-    silent = {"up", "console", "demo", "export", "sandbox"}  # `export` and `sandbox` print JSON in any case
+    silent = {
+        "up",
+        "console",
+        "server",
+        "worker",
+        "migrate",
+        "demo",
+        "export",
+        "sandbox",
+    }  # `export` and `sandbox` print JSON in any case
     missing = [
         path
         for path, command in _commands(cli.app)
