@@ -49,7 +49,7 @@ class HealthEventRecord(TypedDict):
 class TroubleRecord(TypedDict):
     """What does not work."""
 
-    what: Annotated[str, Meta(description="`server`, `worker`, `store`, `runs` or `up`.")]
+    what: Annotated[str, Meta(description="`server`, `worker`, `store`, `runs`, `disk` or `up`.")]
     text: Annotated[str, Meta(description="What is wrong, in a sentence.")]
     since: NotRequired[Annotated[float, Meta(description="Since when, in seconds since 1970.")]]
 
@@ -59,4 +59,5 @@ class HealthzRecord(TypedDict):
 
     healthy: Annotated[bool, Meta(description="True if everything that `up` started works.")]
     troubles: NotRequired[Annotated[list[TroubleRecord], Meta(description="What does not work.")]]
+    warnings: NotRequired[Annotated[list[TroubleRecord], Meta(description="What will go wrong, such as `disk`.")]]
     time: NotRequired[Annotated[float | None, Meta(description="The last check, in seconds since 1970.")]]
