@@ -14,6 +14,7 @@ from install import systemd_machine
 from install.systemd_machine import SystemdMachine
 from support.command_calls import source_config
 
+from blocks import json_log
 from deployments.sandbox.process import running_sandbox
 from deployments.service.unit_files import Service
 
@@ -70,6 +71,7 @@ def booted(tmp_path: Path, wheel: Path, packages: Path) -> Iterator[SystemdMachi
         f"{PROGRAM} install-service\nsystemd-sysusers {NAME}.conf\nsystemctl enable {NAME}\n"
         f"mkdir -m 0700 /etc/credstore /etc/systemd/system/{NAME}.service.d\n"
         f"printf '[Service]\\nWatchdogSec=10\\nRestartSec=1\\n' > /etc/systemd/system/{NAME}.service.d/tests.conf\n"
+        f"echo ONEPASSWORD_SOURCE_LOG_FORMAT=json >> /etc/{NAME}/environment\n"
         f"echo sqlite:///{DATA}/from-a-credential.db > /etc/credstore/{NAME}.database-url\n"
     )
     (machine.root / "opt" / "setup.sh").chmod(0o755)
@@ -106,7 +108,7 @@ def test_systemd_service_collects_is_watched_and_stops(booted: SystemdMachine) -
     assert_is_watched(booted)
     booted.call("systemctl", "stop", NAME)
     assert show(booted, "Result") == "success", booted.journal("--lines=50")
-    assert "Stopped." in booted.journal("--unit", NAME)
+    assert_is_logged(booted)
 
 
 def assert_is_confined(booted: SystemdMachine) -> None:
@@ -122,6 +124,17 @@ def assert_is_confined(booted: SystemdMachine) -> None:
         assert "NoNewPrivs:\t1\n" in status
         assert "Seccomp:\t2\n" in status
         assert "CapBnd:\t0000000000000000\n" in status
+
+
+def assert_is_logged(booted: SystemdMachine) -> None:
+    """The journal has the rounds as objects, the level of each line, and no password."""
+    lines = booted.journal("--unit", NAME, f"--identifier={NAME}", "--output=json").splitlines()
+    entries = [json.loads(line) for line in lines]
+    written = [(int(entry["PRIORITY"]), json.loads(entry["MESSAGE"])) for entry in entries]
+    assert {"starting", "ready", "login", "collected", "stopped"} <= {members["event"] for _, members in written}
+    assert all(json_log.LEVELS[members["level"]] == priority for priority, members in written)
+    secrets = json.loads((booted.root / f"{DATA}/secrets.json".lstrip("/")).read_bytes())
+    assert secrets["api_password"] not in "".join(lines)
 
 
 def assert_is_watched(booted: SystemdMachine) -> None:
