@@ -56,8 +56,8 @@ def check_disk(url: str, *, least: int = LEAST, full: int = FULL) -> Finding:
     The free space of a PostgreSQL server is not visible from here.
     """
     path = sqlite_path(url)
-    week = GROWTH_DAYS * growth(url)
-    wal = _size(f"{path}-wal") if path else 0
+    wal = _size(f"{path}-wal") if path else 0  # first: to open a store that nothing uses writes its log back
+    week = GROWTH_DAYS * growth(url) if path else 0
     places = [*([Path(path).absolute().parent] if path else []), settings.data_dir()]
     room = free_space(places)
     if not room:
@@ -66,7 +66,7 @@ def check_disk(url: str, *, least: int = LEAST, full: int = FULL) -> Finding:
     text = ", ".join(f"{format_bytes(free)} free in {place}" for place, free in room)
     if free < full:
         return failed("disk", f"{text}.", f"Free space for {where}: writing stops when the disk is full.")
-    if free < max(least, WAL_TIMES * wal, week if path else 0):
+    if free < max(least, WAL_TIMES * wal, week):
         if week > max(least, WAL_TIMES * wal):
             text = f"{text}; the store grows by {format_bytes(week // GROWTH_DAYS)} a day"
             return warning(

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 DAY = 86_400
 STEPS = [
     *("configuration", "DNS", "TLS", "clock", "introspection", "scopes", "token expiry"),
-    *("store", "disk", "Prefect server", "schedule", "runner", "runs", "collection"),
+    *("store", "disk", "disk use", "Prefect server", "schedule", "runner", "runs", "collection"),
 ]
 EXTERNAL = PrefectAccess("external", "http://127.0.0.1:4200/api")
 
@@ -301,12 +301,33 @@ def test_a_disk_that_is_nearly_full(url: str) -> None:
     assert "writing stops when the disk is full" in found.hint
 
 
+def test_a_disk_with_less_room_than_a_week_takes(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "growth", lambda _: 10**17)
+    found = storage.check_disk(url)
+    assert found.result == "warning"
+    assert "the store grows by 100,000 TB a day" in found.description
+    assert "onepassword-source prune" in found.hint
+
+
+def test_what_each_part_takes_is_shown_with_its_bound(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", str(tmp_path))
+    (tmp_path / "worker.log").write_bytes(b"x" * 7_000)
+    found = storage.check_disk_use(url)
+    assert found.result == "ok"
+    assert "logs 7 kB (at most 30 MB); " in found.description
+    for part in ("store", "write-ahead log", "Prefect's database", "UI", "other files"):
+        assert f"{part} " in found.description
+    assert "grows by" not in found.description
+
+
 def test_a_disk_with_too_little_for_the_write_ahead_log(url: str) -> None:
     wal = Path(url.removeprefix("sqlite:///") + "-wal")
     with wal.open("wb") as file:
         file.truncate(2**40)  # a hole: it takes no room
     found = storage.check_disk(url)
-    wal.unlink()
+    wal.unlink(missing_ok=True)  # to open a store that nothing uses removes it
     assert found.result == "warning"
     assert "1.1 TB in the write-ahead log" in found.description
 

@@ -120,6 +120,14 @@ def test_trouble_of_up_is_shown(what: str, age: float, store: Engine, capsys: py
     assert health(capsys, code=code) == "healthy"
 
 
+@pytest.mark.usefixtures("data_dir")
+def test_a_disk_that_fills_is_shown_and_is_no_error(store: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    drain_all(store)
+    warning = up_health.Trouble("disk", "Only 1 MB are free.", START_NS / 1e9)
+    up_health.write(up_health.path(), up_health.UpHealth(clock.now(), True, (), 0, warnings=(warning,)))
+    assert status(capsys).startswith("Warning since 2026-09-21 14:13Z: Only 1 MB are free.\n\n1Pass  healthy")
+
+
 def test_a_source_that_never_ran_is_no_error_for_an_hour(
     store: Engine, moving: MovingClock, capsys: pytest.CaptureFixture[str]
 ) -> None:

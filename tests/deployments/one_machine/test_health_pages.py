@@ -71,6 +71,13 @@ def ask(
     return asyncio.run(each())
 
 
+def test_a_disk_that_fills_is_shown_and_up_is_healthy(file: Path) -> None:
+    warning = Trouble("disk", "Only 1 MB are free.", 5.0)
+    up_health.write(file, UpHealth(time.time(), healthy=True, troubles=(), started=1, warnings=(warning,)))
+    code, shown = healthz(file)
+    assert (code, shown["warnings"]) == (200, [{"what": "disk", "text": "Only 1 MB are free.", "since": 5.0}])
+
+
 def healthz(file: Path, auth: str | None = None) -> tuple[int, Any]:
     (answer,) = ask(file, "/healthz", auth=auth)
     assert answer.headers["cache-control"] == "no-store"

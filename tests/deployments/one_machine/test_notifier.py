@@ -141,6 +141,19 @@ def test_once_for_each_trouble_and_once_when_it_is_over() -> None:
     ]
 
 
+def test_a_disk_that_fills_is_a_message_although_up_is_healthy() -> None:
+    rounds = Rounds()
+    rounds.go()
+    disk = Trouble("disk", "Only 1 MB are free.", 1_790_000_000)
+    for warnings in ((disk,), (disk,), ()):
+        rounds.now += 60
+        found = UpHealth(1_790_000_000 + rounds.now, healthy=True, troubles=(), started=0, warnings=warnings)
+        rounds.notifier.after_round(found, all_good=True)
+        wait_until(lambda: not rounds.notifier._sending.is_running)
+    rounds.go()
+    assert rounds.sent == ["trouble with the disk", "trouble with the disk is over"]
+
+
 def test_again_each_day_while_it_lasts() -> None:
     rounds = Rounds()
     rounds.go()

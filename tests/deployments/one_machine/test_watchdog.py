@@ -291,6 +291,7 @@ def test_a_store_that_does_not_answer_is_reported(world: World) -> None:
 
 
 def test_a_file_that_cannot_be_written_is_said_once(world: World) -> None:
+    world.path.unlink()
     world.path.mkdir()
     assert [text for text in says(world.go(60)) if "cannot be written" in text] or world.events
     assert len([event for _, event in world.events if isinstance(event, TerminalLine)]) == 1
