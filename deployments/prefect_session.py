@@ -126,7 +126,9 @@ def start_temporary(seconds: float | None = None) -> None:
         except TimeoutError:
             server.stop()
             raise RuntimeError("The ephemeral server did not start in time.") from None
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, Exception):  # not Ctrl-C
+                server.show_errors()
             server.stop()
             raise
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
-from typing import Any
+import sys
+import tempfile
+from typing import IO, Any
 
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import get_current_settings
@@ -22,6 +25,7 @@ class GuardedServer(SubprocessASGIServer):
 
     is_hurried = False
     """True if a server that ends at its start is not started again, and its traceback is hidden."""
+    _errors: IO[bytes] | None = None
 
     def _run_uvicorn_command(self) -> subprocess.Popen[Any]:
         # Prefect retries without end, because another program may have taken its port.
@@ -38,9 +42,25 @@ class GuardedServer(SubprocessASGIServer):
                 **database.environment(),
             },
             stdin=subprocess.PIPE,
-            stderr=subprocess.DEVNULL if self.is_hurried else None,
+            stderr=self._standard_error(),
             start_new_session=True,
         )
+
+    def _standard_error(self) -> IO[bytes] | int | None:
+        """The terminal with --debug only: a server that is stopped while it answers logs that with a traceback."""
+        if self.is_hurried:
+            return subprocess.DEVNULL
+        if os.environ.get("PREFECT_LOGGING_LEVEL") == "DEBUG":
+            return None
+        self._errors = self._errors or tempfile.TemporaryFile()  # noqa: SIM115 - for as long as this process lives
+        return self._errors
+
+    def show_errors(self) -> None:
+        """Copy what the server has written to standard error so far."""
+        if self._errors is not None:
+            self._errors.seek(0)
+            shutil.copyfileobj(self._errors, sys.stderr.buffer)
+            sys.stderr.flush()
 
     def stop(self) -> None:
         """End it, if it runs."""
@@ -48,3 +68,6 @@ class GuardedServer(SubprocessASGIServer):
         super().stop()
         if process is not None and process.stdin is not None:
             process.stdin.close()
+        if self._errors is not None:
+            self._errors.close()
+            self._errors = None

@@ -100,7 +100,8 @@ def _use_every_command(machine: Machine) -> None:
         file.write_text(json.dumps(source_configuration("made-up", api["base_url"], api["token"])))
         file.chmod(0o600)
         machine.call("onepassword-source", "apply", "source.json")
-        assert "300 new events" in machine.call("onepassword-source", "collect", "made-up")
+        printed = machine.call("onepassword-source", "collect", "made-up")
+        assert "297 new events" in printed, printed  # a third of 300 for each API, rounded down
         _stop_when_it_serves(machine, "console", "--port", str(free_port()))
         machine.further["ONEPASSWORD_SOURCE_PORT"] = str(free_port())
         _stop_when_it_serves(machine, "up")
