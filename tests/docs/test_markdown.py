@@ -34,3 +34,7 @@ def test_a_page_has_one_title_and_its_blocks_have_an_end(path: Path) -> None:
     lines = [line for _, _, line in outside_of_fences(path)]
     assert len([line for line in lines if line.startswith("# ")]) == 1
     assert path.read_text().count("```") % 2 == 0
+
+
+def test_the_readme_is_read_in_minutes() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 200

@@ -27,7 +27,7 @@ REPLACED = {
     "--start 2026-08-01": "--start 5d",  # the days of the example are in the store of the test
     "--end 2026-08-15": "--end 1d",
     "--since 2026-08-01": "--since 5d",
-    "prune --older-than 400d": "prune --yes --older-than 400d",
+    r"(prune --older-than 400d)$": r"\1 --yes",
 }
 NOT_RUN = {
     r"onepassword-source up$": "it stays; test_walks.py runs it",
@@ -102,7 +102,7 @@ def test_the_commands_of_a_page(page: str, machine: up_process.Up) -> None:
     for line in filter(is_run, lines):
         text = line.text.removeprefix("$ ")
         for old, new in REPLACED.items():
-            text = text.replace(old, new)
+            text = re.sub(old, new, text)
         done = subprocess.run(
             ["bash", "-c", text], env={**machine.env, "PATH": path}, cwd=machine.directory,
             capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
