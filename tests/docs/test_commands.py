@@ -18,11 +18,22 @@ from deployments.lazy_commands import LazyGroup
 from deployments.sandbox.__main__ import parser
 
 LINES = doc_examples.shell_lines()
+
+
+def own_arguments(words: list[str]) -> list[str] | None:
+    """The arguments of the program in a command, also of one that is executed in a container."""
+    if words[0].rpartition("/")[2] == PROGRAM:
+        return None if "[OPTIONS]" in words else words[1:]  # the usage of a command, made from the code
+    if "exec" in words and PROGRAM in words:
+        return words[len(words) - words[::-1].index(PROGRAM) :]
+    return None
+
+
 OWN = [
-    (line, words[1:])
+    (line, arguments)
     for line in LINES
     for words in doc_examples.commands(line.text)
-    if words[0].endswith(PROGRAM) and "[OPTIONS]" not in words  # the usage of a command, made from the code
+    if (arguments := own_arguments(words)) is not None
 ]
 TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
@@ -70,7 +81,9 @@ def test_a_command_is_one_that_the_program_has(line: Example, arguments: list[st
 
 def test_a_command_of_another_program_is_known() -> None:
     programs = {
-        words[0].rpartition("/")[2] or words[0]: line.id for line in LINES for words in doc_examples.commands(line.text)
+        words[0] if words[0] in OTHERS else words[0].rpartition("/")[2]: line.id
+        for line in LINES
+        for words in doc_examples.commands(line.text)
     }
     others = {name: place for name, place in programs.items() if not name.endswith(PROGRAM)}
     assert {name: place for name, place in others.items() if name not in OTHERS} == {}

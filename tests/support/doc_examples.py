@@ -24,12 +24,12 @@ SHELLS = frozenset({"sh", "bash", "shell", "console"})
 INDENTED = "indented"
 SHELL = "the shell's own, or of every system"
 OTHERS = {
-    **dict.fromkeys(
-        (".", "cat", "cd", "chmod", "do", "done", "export", "hostname", "install", "kill", "mkdir", "mv"), SHELL
-    ),
-    **dict.fromkeys(("printf", "rm", "sleep", "sudo", "tail", "wc", "while"), SHELL),
+    **dict.fromkeys((".", "cat", "cd", "chmod", "do", "done", "export", "install", "kill", "mkdir", "mv"), SHELL),
+    **dict.fromkeys(("grep", "printf", "rm", "sleep", "sudo", "tail", "tr", "wc", "while"), SHELL),
     **dict.fromkeys(("journalctl", "loginctl", "systemctl", "systemd-sysusers"), "systemd's; it needs a whole system"),
     **dict.fromkeys(("pip", "pipx", "uv"), "installers; `make test-install` runs each way"),
+    **dict.fromkeys(("docker", "helm", "kubectl"), "tests/install runs or renders them; what they execute is checked"),
+    "./make-secrets.sh": "tests/install runs it",
     "git": "a clone, or what a release does",
     "az": "Microsoft's; it needs a subscription",
     "curl": "the addresses of the sandbox are tested in tests/deployments/sandbox",
