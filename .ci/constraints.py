@@ -5,18 +5,14 @@ For example: `python .ci/constraints.py requirements.lock > constraints.txt`.
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
-
-EXTRAS = re.compile(r"\[[^]]*\]")
-"""A constraint has no extras: pip refuses them."""
 
 
 def constraints(lock: str) -> list[str]:
     """One line for each package, with its version and its marker."""
     lines = (line.removesuffix("\\").rstrip() for line in lock.splitlines() if not line.startswith(" "))
-    return [EXTRAS.sub("", line) for line in lines if line]
+    return [line for line in lines if line]
 
 
 if __name__ == "__main__":

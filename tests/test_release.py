@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,17 @@ def keys(directory: Path, name: str) -> tuple[Path, Path]:
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     public.write_bytes(key.public_key().public_bytes(pem, form))
     return private, public
+
+
+def test_the_constraints_have_each_locked_version_without_hashes() -> None:
+    command = [sys.executable, ROOT / ".ci" / "constraints.py", ROOT / "requirements.lock"]
+    lines = subprocess.check_output(command, text=True).splitlines()
+    assert [line for line in lines if not re.fullmatch(r"[a-z0-9._-]+==[^ ]+( ; .+[^\\ ])?", line)] == []
+    assert len(lines) == (ROOT / "requirements.lock").read_text().count("==") - _in_markers(lines)
+
+
+def _in_markers(lines: list[str]) -> int:
+    return sum(line.partition(" ; ")[2].count("==") for line in lines)
 
 
 def test_the_statement_names_each_file_with_its_digest_and_the_commit(dist: Path) -> None:

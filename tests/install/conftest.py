@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,6 +47,15 @@ def machine(tmp_path: Path, cache: Path) -> Machine:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this checkout."""
     return installed_wheel.build(tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="session")
+def constraints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a release with the versions that it was tested with."""
+    file = tmp_path_factory.mktemp("release") / "constraints.txt"
+    command = [sys.executable, ROOT / ".ci" / "constraints.py", ROOT / "requirements.lock"]
+    file.write_bytes(subprocess.run(command, check=True, capture_output=True).stdout)
+    return file
 
 
 @pytest.fixture

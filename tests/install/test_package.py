@@ -68,11 +68,12 @@ def test_wheel_by_uv_tool_with_all_commands(machine: Machine, wheel: Path) -> No
     assert (machine.home / ".local" / "share" / "onepassword-source" / "events.db").exists()  # your events stay
 
 
-def test_wheel_by_pipx(machine: Machine, wheel: Path) -> None:
+def test_wheel_by_pipx_with_the_tested_versions(machine: Machine, wheel: Path, constraints: Path) -> None:
     pipx = (UV, "tool", "run", "--quiet", "--python", interpreters.newest(), "pipx")
-    machine.call(*pipx, "install", "--quiet", "--python", interpreters.newest(), wheel)
+    install = (*pipx, "install", "--quiet", "--python", interpreters.newest())
+    machine.call(*install, f"--pip-args=--constraint {constraints}", wheel)
     require_demo(machine.call("onepassword-source", "demo"))
-    machine.call(*pipx, "install", "--quiet", "--force", "--python", interpreters.newest(), wheel)  # an upgrade by file
+    machine.call(*install, "--force", wheel)  # an upgrade by file
     machine.call(*pipx, "uninstall", "onepassword-source")
     assert not (machine.home / ".local" / "bin" / "onepassword-source").exists()
 
