@@ -51,6 +51,19 @@ SETTINGS = (
         " starts.",
         is_secret=True,
     ),
+    Setting(
+        "BACKUP_PASSPHRASE",
+        "none",
+        "The passphrase of the secrets in a backup, for `backup` and `restore`"
+        " (see [Back up and restore](../how-to/backup.md)). It is removed from the environment before any child process"
+        " starts.",
+        is_secret=True,
+    ),
+    Setting(
+        "BACKUP_AFTER",
+        "`8d`",
+        "How old the last backup may be before `check` warns, or `off`. It has no effect before the first backup.",
+    ),
     Setting("PORT", "`4200`", "The port of the Prefect server that `up` starts."),
     Setting(
         "CONSOLE_PASSWORD",

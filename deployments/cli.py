@@ -207,6 +207,24 @@ COMMANDS = (
         example='eval "$({program} env)" && prefect deployment ls',
         panel=MACHINE,
     ),
+    CommandEntry(
+        "backup",
+        "Write the store, the tokens and the schedules into one file, while everything runs.",
+        "backup backup-2026-11-29.tar.gz",
+        MACHINE,
+    ),
+    CommandEntry(
+        "restore",
+        "Restore a backup onto an empty machine: collection continues from where the backup was made.",
+        "restore backup-2026-11-29.tar.gz",
+        MACHINE,
+    ),
+    CommandEntry(
+        "move",
+        "Copy the store into another database, such as PostgreSQL, and prove that nothing was lost.",
+        "move --to postgresql://user:password@host/events",
+        MACHINE,
+    ),
     CommandEntry("secrets", "Renew the secrets that protect this machine's Prefect.", panel=MACHINE, entries=SECRETS),
     CommandEntry(
         "events",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from blocks.store.forwarding import rejected_events as rejected_events
     from blocks.store.forwarding import replay as replay
     from blocks.store.forwarding import unsent_events as unsent_events
+    from blocks.store.transfer import moving as moving
     from deployments import backfill_plan as backfill_plan
     from deployments import forward_deployments as forward_deployments
     from deployments import lifecycle as lifecycle
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from deployments import siems as siems
     from deployments import source_apply as source_apply
     from deployments import sources as sources
+    from deployments.backups import backup as backup
+    from deployments.backups import restore as restore
+    from deployments.backups import store_blocks as store_blocks
     from deployments.prefect_api import server_state as server_state
     from deployments.prefect_api import source_runs as source_runs
     from flows import backfill as backfill
@@ -46,12 +50,16 @@ if TYPE_CHECKING:
 _MODULES = {
     "backfill": "flows.backfill",
     "backfill_plan": "deployments.backfill_plan",
+    "backup": "deployments.backups.backup",
     "collect": "flows.collect",
     "run_state": "tasks.run_state",
     "forward": "flows.forward",
     "forward_deployments": "deployments.forward_deployments",
     "forward_pairs": "blocks.store.forwarding.forward_pairs",
     "job": "tasks.support.job",
+    "moving": "blocks.store.transfer.moving",
+    "restore": "deployments.backups.restore",
+    "store_blocks": "deployments.backups.store_blocks",
     "jobs": "blocks.store.backfill.jobs",
     "lifecycle": "deployments.lifecycle",
     "open_forward": "tasks.open_forward",

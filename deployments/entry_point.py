@@ -35,7 +35,9 @@ _NO_UNIX = (
     " Nothing was changed, and no event is affected. Run it in WSL 2, in a container, or on a Linux machine. Commands"
     " that only read a store, such as `status`, may work here if ONEPASSWORD_SOURCE_DATABASE_URL names a PostgreSQL."
 )
+PASSPHRASE_VARIABLE = settings.PREFIX + "BACKUP_PASSPHRASE"
 _token: str | None = None
+_backup_passphrase: str | None = None
 
 
 def token_from_environment() -> str | None:
@@ -46,6 +48,14 @@ def token_from_environment() -> str | None:
     return settings.without_reference(TOKEN_VARIABLE, _token)
 
 
+def backup_passphrase_from_environment() -> str | None:
+    """The passphrase of ONEPASSWORD_SOURCE_BACKUP_PASSPHRASE, which `run_command` removed from the environment.
+
+    Raises ConfigurationError if it is a reference to 1Password that cannot be read.
+    """
+    return settings.without_reference(PASSPHRASE_VARIABLE, _backup_passphrase)
+
+
 def run_command(app: LazyGroup, arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. An error is one line; only --debug shows a traceback."""
     os.umask(0o077)  # only the owner may read what commands write
@@ -54,8 +64,9 @@ def run_command(app: LazyGroup, arguments: Sequence[str] | None = None) -> int:
     except ThirdPartyConfigError as error:
         _print_error(str(error))
         return WRONG_USE
-    global _token  # noqa: PLW0603 - no child process may inherit it
+    global _token, _backup_passphrase  # noqa: PLW0603 - no child process may inherit them
     _token = os.environ.pop(TOKEN_VARIABLE, None) or None
+    _backup_passphrase = os.environ.pop(PASSPHRASE_VARIABLE, None) or None
     for sentence in (*warnings, *proxies.make_readable(os.environ)):
         _print_error(f"Warning: {sentence}")
     rest, debug = _without_debug(sys.argv[1:] if arguments is None else arguments)

@@ -24,7 +24,7 @@ os.environ["ONEPASSWORD_SOURCE_DATA_DIR"] = str(_HOME / "data")
 os.environ["PREFECT_LOGGING_LEVEL"] = "WARNING"
 
 import hypothesis  # noqa: E402
-from support import empty_prefect  # noqa: E402
+from support import empty_prefect, kept_store  # noqa: E402
 
 from deployments.prefect_api import database, server_access  # noqa: E402
 
@@ -44,6 +44,7 @@ from blocks import clock  # noqa: E402
 from blocks.events_api.models import Api  # noqa: E402
 from blocks.store import schema, sources, streams  # noqa: E402
 from blocks.store.engine import open_engine  # noqa: E402
+from blocks.store.search.indexer import index_batch  # noqa: E402
 from deployments.sandbox.process import running_sandbox  # noqa: E402
 from tasks.support import stopping  # noqa: E402
 
@@ -161,6 +162,26 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield f"sqlite:///{tmp_path / 'events.db'}"
     else:
         yield from _postgresql_database(request.getfixturevalue("postgresql"), "")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def target_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Another database in which there is nothing yet, for what a store is copied to."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'target.db'}"
+    else:
+        yield from _postgresql_database(request.getfixturevalue("postgresql"), "")
+
+
+@pytest.fixture
+def full_url(empty_url: str, tmp_path: Path) -> str:
+    """A store with rows in every table, those of the search index too."""
+    kept_store.fill(empty_url, tmp_path / "unpacked.db")
+    engine = open_engine(empty_url)
+    while index_batch(engine):
+        pass
+    engine.dispose()
+    return empty_url
 
 
 def _postgresql_database(server: str, options: str) -> Iterator[str]:

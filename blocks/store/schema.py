@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 HEAD = schema_version.HEAD
+INCOMPLETE = "incomplete"
+"""The version of a store that `restore` or `move` is filling."""
 _LOCK = 0x31506173735352  # PostgreSQL's advisory lock for migrations
 
 
@@ -40,6 +42,11 @@ def version(engine: Engine) -> str | None:
         return _version(connection)
 
 
+def view_names() -> tuple[str, ...]:
+    """The views of the store."""
+    return tuple(views.queries("sqlite"))
+
+
 def _version(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
@@ -55,10 +62,17 @@ def _migrate(connection: Connection, found: str | None, to: str) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
+    if found == INCOMPLETE:
+        raise StoreVersionError(
+            "The store is not complete: `onepassword-source restore` or `move` was interrupted while it filled it.",
+            hint="Run that command again: it continues. Until then, nothing is collected into this store.",
+            code="store-incomplete",
+        )
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if found is not None and found not in known:
         raise StoreVersionError(
-            f"The store has schema version {found}, made by a newer onepassword-source; this one knows {HEAD}.",
+            f"The store has schema version {found}, made by a newer onepassword-source; this one knows {HEAD}. "
+            "Nothing was changed: all events are in the store, and the newer version continues with them.",
             hint="Install the newer version again, or point ONEPASSWORD_SOURCE_DATABASE_URL at another store.",
             code="store-version",
         )

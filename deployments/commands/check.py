@@ -8,14 +8,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from blocks import settings
+from blocks import settings, unknown_settings
 from blocks.errors import SourceError, ThirdPartyConfigError
 from blocks.events_api.hosts import HostError, normalise_base_url
 from blocks.problems import ConfigurationError
 from blocks.store import diagnosis
 from deployments.bounded_call import StartedCall
-from deployments.checks import collection, network, runs, server, storage
-from deployments.checks.finding import Finding, failed, not_checked
+from deployments.checks import backup, collection, network, runs, server, storage
+from deployments.checks.finding import Finding, failed, not_checked, warning
 from deployments.commands.support.options import Json, Name
 from deployments.commands.support.usage import unknown_source
 from deployments.exit_codes import DONE, IN_ERROR
@@ -84,6 +84,7 @@ def run_checks(name: str, *, deep: bool = False) -> list[Finding]:
     introspection, scopes = _account(seen.block, way, stored.account())
     return [
         *network.check_environment(),
+        *_unknown_settings(),
         seen.configuration,
         way.dns,
         way.tls,
@@ -94,6 +95,7 @@ def run_checks(name: str, *, deep: bool = False) -> list[Finding]:
         stored.store(),
         stored.disk(),
         stored.disk_use(),
+        *stored.backup(),
         seen.server,
         seen.schedule,
         seen.runner,
@@ -101,6 +103,11 @@ def run_checks(name: str, *, deep: bool = False) -> list[Finding]:
         stored.collection(),
         *(_deep(seen.block, way, stored) if deep else ()),
     ]
+
+
+def _unknown_settings() -> list[Finding]:
+    hint = "Correct or unset it; if a newer version needs it, install that version again."
+    return [warning("settings", " ".join(found), hint)] if (found := unknown_settings.sentences()) else []
 
 
 class _StoreChecks:
@@ -112,6 +119,7 @@ class _StoreChecks:
         self._store = StartedCall(lambda: storage.check_store(url))
         self._disk = StartedCall(lambda: storage.check_disk(url))
         self._disk_use = StartedCall(lambda: storage.check_disk_use(url))
+        self._backup = StartedCall(lambda: backup.check_backup(url))
         self._runs = StartedCall(lambda: runs.check_runs(url, name))
         self._collection = StartedCall(lambda: collection.check_collection(url, name))
 
@@ -158,6 +166,14 @@ class _StoreChecks:
             return self._disk_use.result(DISK_USE_SECONDS)
         except (SourceError, OSError, TimeoutError):
             return not_checked("disk use", "the disk or the store does not answer")
+
+    def backup(self) -> list[Finding]:
+        """Empty if no backup was ever made."""
+        try:
+            found = self._backup.result(storage.STORE_SECONDS)
+        except TimeoutError:
+            return [not_checked(backup.STEP, "the store did not answer")]
+        return [] if found is None else [found]
 
     def runs(self) -> Finding:
         try:

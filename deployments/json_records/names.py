@@ -20,7 +20,10 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "api": "`sign-in`, `itemUsage` or `audit`.",
         "apis": "The APIs: their names (`list`, `apply`), or a record for each.",
         "siems": "Of `status`: the pairs of this source, as `siem status` has them.",
-        "sources": "In `siem add` and `apply`: the sources whose events the SIEM receives.",
+        "sources": (
+            "In `siem add` and `apply`: the sources whose events the SIEM receives; of `restore` and `move`, a record for"
+            " each source."
+        ),
         "sources_left": "Sources whose events it still receives, although they were not named now.",
         "sources_not_for_siem": "Sources whose field `_siemForward` is not true: none of their events are sent.",
         "field": "The name of a field.",
@@ -192,6 +195,17 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "password_rotated": "True if the API password is new.",
         "key_rotated": "True if the encryption key is new.",
         "blocks": "How many blocks are encrypted with it.",
+    },
+    "Backup, restore and move": {
+        "file": "The file of the backup.",
+        "bytes": "Its size.",
+        "sha256": "The SHA-256 in its seal.",
+        "version": "The version of the program that made the backup.",
+        "schema": "The schema version of the store in it.",
+        "database": "`sqlite` or `postgresql`.",
+        "problems": "Why a source does not match its hash chains; otherwise empty.",
+        "rows": "How many rows were copied, of all tables.",
+        "continued": "How many of them an interrupted call had copied before.",
     },
     "Codes and names": {
         "words": "What the codes of an event mean.",

@@ -145,11 +145,14 @@ def _store_metrics(store: StoreMeasures | None) -> Iterator[Metric]:
     allowed = _gauge("rate_limit_allowed", "Requests that the account may make in this window.", *window)
     help_text = "Until when the account makes no requests, after a 429. Absent if it is not paused."
     paused = _gauge("rate_limit_paused_until_timestamp_seconds", help_text, "account")
+    help_text = "When the last backup was made. Absent if none was ever made."
+    backup = _gauge("last_backup_timestamp_seconds", help_text)
     if store is not None:
         size.add_metric((), store.size)
         grows.add_metric((), store.growth)
         for part in store.parts:
             used_by.add_metric((part.name,), part.size)
+        _add(backup, (), _seconds(store.backup.time_ns) if store.backup else None)
         for directory, room in store.free:
             free.add_metric((str(directory),), room)
         for one in store.rate_limits:
@@ -159,7 +162,7 @@ def _store_metrics(store: StoreMeasures | None) -> Iterator[Metric]:
         pauses = {one.account: one.paused_until_ns for one in store.rate_limits}
         for account, until_ns in pauses.items():
             _add(paused, (account,), _seconds(until_ns))
-    yield from (size, grows, used_by, free, used, allowed, paused)
+    yield from (size, grows, used_by, free, backup, used, allowed, paused)
 
 
 def _state_label(state: str) -> str:

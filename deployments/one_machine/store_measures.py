@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blocks import settings
-from blocks.store import rate_limit_usage
+from blocks.store import last_backup, rate_limit_usage
 from blocks.store.database_size import database_size
 from blocks.store.engine import is_sqlite
 from blocks.store.growth import growth_per_day
@@ -17,6 +17,7 @@ from deployments.disk_space import free_space
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from blocks.store.last_backup import LastBackup
     from blocks.store.rate_limit_usage import RateLimitUsage
     from deployments.disk_usage import DiskPart
 
@@ -26,6 +27,7 @@ class StoreMeasures:
     """`size` is in bytes; `free` has the free bytes of each file system, by one directory of it.
 
     `growth` is in bytes a day. `parts` are what the disks of this machine hold.
+    `backup` is None if none was ever made.
     """
 
     size: int
@@ -33,6 +35,7 @@ class StoreMeasures:
     free: tuple[tuple[Path, int], ...]
     rate_limits: tuple[RateLimitUsage, ...]
     parts: tuple[DiskPart, ...] = ()
+    backup: LastBackup | None = None
 
 
 def measure(engine: Engine) -> StoreMeasures:
@@ -46,4 +49,5 @@ def measure(engine: Engine) -> StoreMeasures:
         free=tuple(free_space(places)),
         rate_limits=tuple(rate_limit_usage.usages(engine)),
         parts=tuple(disk_usage.parts(engine.url.render_as_string(hide_password=False))),
+        backup=last_backup.find(engine),
     )

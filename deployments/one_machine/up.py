@@ -12,7 +12,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from blocks import json_log, python_process, settings
+from blocks import json_log, python_process, settings, unknown_settings
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from blocks.store import run_signs_by_driver
 from deployments.bounded_call import BoundedCall, call_until
@@ -26,6 +26,7 @@ from deployments.one_machine.worker_log_filter import WorkerLogFilter, line_leve
 from deployments.prefect_api import (
     database,
     local_files,
+    restore_marker,
     server_access,
     server_secrets,
     server_settings,
@@ -92,6 +93,7 @@ def up(
     os.umask(0o077)
     say = log if isinstance(log, ServiceLog) else ServiceLog(log)
     with up_lock.hold(), _stop_on_signals() as stop:
+        restore_marker.require_complete()
         _require_free_port(at)
         _activate_own_prefect(at, say)
         with contextlib.ExitStack() as stack:
@@ -362,7 +364,7 @@ def _require_free_port(at: ListenAddress) -> None:
 def _activate_own_prefect(at: ListenAddress, say: ServiceLog) -> None:
     os.environ.pop(settings.PREFIX + "API_TOKEN", None)
     settings.database_url()  # a reference to 1Password is read here, and not again in each child
-    for warning in server_access.activate_server(at).warnings:
+    for warning in (*server_access.activate_server(at).warnings, *unknown_settings.sentences()):
         say(warning, level="warning")
     if not at.is_local:
         say(PLAIN_HTTP_WARNING.format(host=at.host, names=", ".join(at.origins)))

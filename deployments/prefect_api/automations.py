@@ -98,6 +98,21 @@ def ensure() -> AutomationChanges:
     return AutomationChanges(changes, warnings)
 
 
+def restore(client: SyncPrefectClient, saved: AutomationCore, wanted: AutomationCore) -> None:
+    """Create or update an automation of a backup. `saved` is its form there, `wanted` has the ids of this server.
+
+    A shipped one that no person had changed stays one, so that later versions update it.
+    """
+    key = next((key for key in SHIPPED if any(tag.startswith(f"{key}:") for tag in saved.tags)), None)
+    if key is not None and _tag(key, saved) in saved.tags:
+        wanted = _tagged(key, wanted)
+    found = next(iter(client.read_automations_by_name(wanted.name)), None)
+    if found is None:
+        client.create_automation(wanted)
+    else:
+        client.update_automation(found.id, wanted)
+
+
 def _remove_wake_automations(client: SyncPrefectClient) -> None:
     """Remove the automations of older versions that started forward runs: a collection starts these itself."""
     while wakes := [one.id for one in _all_tagged(client) if any(tag.startswith(WAKE_PREFIX) for tag in one.tags)]:

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from blocks import python_process, settings
 from blocks.errors import FirstPartyGenericError
-from deployments.prefect_api import file_lock, postgresql
+from deployments.prefect_api import database_version, file_lock, postgresql
 from deployments.prefect_api.local_files import prefect_database, prefect_home
 from deployments.rotating_log import RotatingLog
 
@@ -110,6 +110,7 @@ def running() -> Iterator[None]:
         return
     with keep_alive() as supervisor:
         wait_until_ready(supervisor)
+        database_version.require_known(psycopg_url())
         _move_from_sqlite()
         yield
 

@@ -22,7 +22,7 @@ from blocks.store.integrity.digests import ORIGIN
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import Engine, Row
+    from sqlalchemy import Connection, Engine, Row
 
     from blocks.store.integrity.verification import ChainReport
 
@@ -104,7 +104,12 @@ def find(engine: Engine, name: str) -> ChainedSource:
 def current(engine: Engine, source_id: str, apis: tuple[str, ...] = ()) -> Checkpoint | None:
     """A checkpoint of a source now, of all its APIs or of some: one cheap read. None if there is no such source."""
     with store_errors(), reading(engine).connect() as connection:
-        rows = connection.execute(_HEADS, {"id": source_id}).all()
+        return current_within(connection, source_id, apis)
+
+
+def current_within(connection: Connection, source_id: str, apis: tuple[str, ...] = ()) -> Checkpoint | None:
+    """The same as a transaction sees it."""
+    rows = connection.execute(_HEADS, {"id": source_id}).all()
     if not rows:
         return None
     taken = Instant.from_timestamp(clock.now_ns(), unit="nanosecond").format_iso()

@@ -7,7 +7,14 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from deployments.commands.support.retries import clock_of
@@ -57,6 +64,18 @@ def progress_bar(total: Callable[[], int]) -> Iterator[Callable[[int], None]]:
         return
     with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=ERROR, transient=True) as bar:
         task = bar.add_task("", total=number)
+        yield lambda steps: bar.advance(task, steps)
+
+
+@contextmanager
+def byte_bar(text: str, total: Callable[[], int]) -> Iterator[Callable[[int], None]]:
+    """As `progress_bar`, for bytes, with a text before it."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=ERROR, transient=True) as bar:
+        task = bar.add_task(text, total=total() or None)
         yield lambda steps: bar.advance(task, steps)
 
 

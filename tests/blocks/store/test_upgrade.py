@@ -7,13 +7,13 @@ windows and positions under claims, rejected events, and open conditions.
 
 from __future__ import annotations
 
-import gzip
 import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import Boolean, MetaData, create_engine, text
-from support.paths import FIXTURES
+from sqlalchemy import create_engine, text
+from support.kept_store import VERSION as BEFORE
+from support.kept_store import copy, in_order, read_all, unpack
 from support.values import require_proof
 
 from blocks.events_api.models import Api, Event, Page
@@ -28,10 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    Rows = dict[str, list[dict[str, Any]]]
-
 SOURCE_ID = "a" * 32
-BEFORE = "0011"
 NEW = {
     "state_spans",
     "event_index",
@@ -70,23 +67,11 @@ COLUMNS = {
 }
 
 
-def read_all(engine: Engine) -> Rows:
-    """The rows of every table but Alembic's, with columns by their names."""
-    metadata = MetaData()
-    metadata.reflect(engine)
-    with engine.connect() as connection:
-        return {
-            table.name: [dict(row) for row in connection.execute(table.select()).mappings()]
-            for table in metadata.sorted_tables
-            if table.name != "alembic_version"
-        }
-
-
 @pytest.fixture
 def kept(tmp_path: Path) -> Iterator[Engine]:
     """The kept store, as SQLite has it."""
     path = tmp_path / "kept.db"
-    path.write_bytes(gzip.decompress((FIXTURES / "store_0011.db.gz").read_bytes()))
+    unpack(path)
     engine = create_engine(f"sqlite:///{path}")
     yield engine
     engine.dispose()
@@ -104,21 +89,6 @@ def older_url(kept: Engine, empty_url: str) -> str:
     copy(read_all(kept), engine)
     engine.dispose()
     return empty_url
-
-
-def copy(rows: Rows, engine: Engine) -> None:
-    metadata = MetaData()
-    metadata.reflect(engine)
-    with engine.begin() as connection:
-        for table in metadata.sorted_tables:
-            flags = [column.name for column in table.c if isinstance(column.type, Boolean)]
-            if values := rows.get(table.name):
-                changed = [row | {name: bool(row[name]) for name in flags} for row in values]
-                connection.execute(table.insert(), changed)
-                if "id" in table.c and isinstance(values[0]["id"], int):
-                    last = max(row["id"] for row in values)
-                    connection.execute(text(f"SELECT setval(pg_get_serial_sequence('{table.name}', 'id'), {last})"))
-        connection.exec_driver_sql((FIXTURES / "views_0011_postgresql.sql").read_text())
 
 
 @pytest.fixture
@@ -140,11 +110,6 @@ def test_an_upgrade_keeps_every_row_and_column(kept: Engine, upgraded: Engine) -
         added = ADDED.get(table, {})
         expected = [{COLUMNS.get(name, name): value for name, value in row.items()} | added for row in in_words]
         assert in_order(after[TABLES.get(table, table)]) == in_order(expected), table
-
-
-def in_order(rows: list[dict[str, Any]]) -> list[list[tuple[str, Any]]]:
-    """Rows in an order that does not depend on that of their columns."""
-    return sorted((sorted(row.items()) for row in rows), key=repr)
 
 
 def renamed(row: dict[str, Any]) -> dict[str, Any]:
