@@ -76,7 +76,7 @@ class ArchiveWriter:
         entry = tarfile.TarInfo(name)
         entry.size, entry.mode, entry.mtime = size, 0o600, self._modified
         reader = _DigestReader(file, advance)
-        self._tar.addfile(entry, reader)  # type: ignore[arg-type]
+        self._tar.addfile(entry, reader)
         part = Part(name, size, reader.digest.hexdigest())
         self.parts.append(part)
         return part
@@ -161,7 +161,7 @@ class SealedArchive:
         Raises FirstPartyGenericError if a part is not as the manifest says: then the file was changed meanwhile.
         """
         try:
-            with igzip.open(self.path, "rb") as plain, tarfile.open(fileobj=plain, mode="r|") as tar:  # type: ignore[call-overload]
+            with igzip.open(self.path, "rb") as plain, tarfile.open(fileobj=plain, mode="r|") as tar:  # type: ignore[no-untyped-call]
                 for entry in tar:
                     if entry.name != MANIFEST:
                         yield from self._read(tar, entry, expected.get(entry.name))
@@ -229,5 +229,5 @@ def not_a_backup(path: Path) -> FirstPartyGenericError:
     )
 
 
-READ_ERRORS = (tarfile.TarError, EOFError, zlib.error, isal_zlib.error)
+READ_ERRORS: tuple[type[Exception], ...] = (tarfile.TarError, EOFError, zlib.error, OSError)
 """What reading a part raises if the file changes while it is read."""

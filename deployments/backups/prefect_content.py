@@ -12,6 +12,7 @@ import msgspec
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 
+from deployments.backups.prefect_requests import send
 from deployments.prefect_api.templates import work_pool
 
 if TYPE_CHECKING:
@@ -175,5 +176,5 @@ def _pages(client: SyncPrefectClient, path: str, query: dict[str, Any]) -> list[
 
 
 def _request(client: SyncPrefectClient, path: str, query: dict[str, Any]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = client.request("POST", path, json=query).json()
+    rows: list[dict[str, Any]] = send(client, "POST", path, query)
     return rows

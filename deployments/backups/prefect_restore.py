@@ -22,6 +22,7 @@ from blocks.siem.configuration import KINDS, block_class
 from blocks.source import OnePasswordSource
 from blocks.store.block import EventStore
 from deployments import sources
+from deployments.backups.prefect_requests import send
 from deployments.prefect_api import automations, deploy
 from deployments.prefect_api.templates import COLLECT, FORWARD, RECONCILE, work_pool
 
@@ -109,7 +110,7 @@ class _Restore:
         found = self._post("/block_documents/filter", query)
         if found:
             change = {"data": data, "block_schema_id": schema_id, "merge_existing_data": False}
-            self._client.request("PATCH", f"/block_documents/{found[0]['id']}", json=change)
+            send(self._client, "PATCH", f"/block_documents/{found[0]['id']}", change)
             return str(found[0]["id"])
         made = {"name": saved.name, "data": data, "block_schema_id": schema_id, "block_type_id": type_id}
         return str(self._post("/block_documents/", made)["id"])
@@ -151,7 +152,7 @@ class _Restore:
             self._ids[saved.id] = str(self._post("/deployments/", made)["id"])
         else:
             change = {k: v for k, v in _set(values).items() if k not in NOT_UPDATED}
-            self._client.request("PATCH", f"/deployments/{found.id}", json={**change, "schedules": schedules})
+            send(self._client, "PATCH", f"/deployments/{found.id}", {**change, "schedules": schedules})
             self._ids[saved.id] = str(found.id)
         self.result.deployments += 1
 
@@ -163,7 +164,7 @@ class _Restore:
     def _restore_variable(self, variable: dict[str, Any]) -> None:
         query = {"variables": {"name": {"any_": [variable["name"]]}}}
         if found := self._post("/variables/filter", query):
-            self._client.request("PATCH", f"/variables/{found[0]['id']}", json=variable)
+            send(self._client, "PATCH", f"/variables/{found[0]['id']}", variable)
         else:
             self._post("/variables/", variable)
 
@@ -181,7 +182,7 @@ class _Restore:
         return text
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
-        return self._client.request("POST", path, json=body).json()
+        return send(self._client, "POST", path, body)
 
 
 def _set(values: dict[str, Any]) -> dict[str, Any]:

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import Connection, Engine
+    from sqlmodel import SQLModel
 
     from blocks.store.transfer.proof import SourceProof
 
-_CLAIMED = {StreamRow: "collects", WindowRow: "reads a backfill", PositionRow: "forwards"}
+_CLAIMED: dict[type[SQLModel], str] = {StreamRow: "collects", WindowRow: "reads a backfill", PositionRow: "forwards"}
 
 
 @dataclass(frozen=True, slots=True)

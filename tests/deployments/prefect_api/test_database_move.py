@@ -19,7 +19,7 @@ from support.paths import FIXTURES
 
 from deployments.prefect_api import database_move
 
-OLD = FIXTURES / "before_postgresql"
+OLD = FIXTURES / "releases" / "before_postgresql"
 MOVE = "from deployments.prefect_api import database\nwith database.running(): pass\ndatabase.wait_until_stopped()"
 KILLED = f"""
 import os, signal
