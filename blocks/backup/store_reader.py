@@ -64,8 +64,18 @@ class StoreRestore:
         Raises FirstPartyGenericError if the disk is full or the database does not answer.
         """
         path = sqlite_path(self.url)
+        try:
+            self._place(None if path is None else Path(path), advance)
+        except OSError as error:
+            raise FirstPartyGenericError(
+                f"The store could not be restored: {error.strerror}. Nothing of it is in place.",
+                hint="Free space there, and run the same command again.",
+                code="backup-space",
+            ) from None
+
+    def _place(self, path: Path | None, advance: Callable[[int], object]) -> None:
         if path is not None:
-            self._place_file(Path(path), advance)
+            self._place_file(path, advance)
         elif self.manifest.database == "sqlite":
             self._copy_into_postgresql(advance)
         else:
@@ -82,15 +92,18 @@ class StoreRestore:
     def _place_file(self, path: Path, advance: Callable[[int], object]) -> None:
         part = path.with_name(path.name + ".restoring")
         _remove(part)
-        if self.manifest.database == "sqlite":
-            self._extract(part, advance)
-        else:
-            with opened(f"sqlite:///{part}") as engine:
-                self._load_rows(engine, advance)
-        _flush_log(part)
-        _remove(path)  # an empty store, if any
-        part.replace(path)
-        _sync_directory(path.parent)
+        try:
+            if self.manifest.database == "sqlite":
+                self._extract(part, advance)
+            else:
+                with opened(f"sqlite:///{part}") as engine:
+                    self._load_rows(engine, advance)
+            _flush_log(part)
+            _remove(path)  # an empty store, if any
+            part.replace(path)
+            _sync_directory(path.parent)
+        finally:
+            _remove(part)
 
     def _extract(self, path: Path, advance: Callable[[int], object]) -> None:
         for part, file in self._parts():

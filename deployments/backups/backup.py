@@ -1,19 +1,15 @@
 """Makes a backup while everything runs: the store at one moment, and what Prefect knows beyond it.
 
-The file appears complete or not at all: it is written beside its place under a hidden name, synced and renamed. This
-module needs a `prefect_session`.
+This module imports Prefect: use it within a `prefect_session`.
 """
 
 from __future__ import annotations
 
-import os
 import socket
-import stat
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import msgspec
 from whenever import Instant
@@ -23,18 +19,16 @@ from blocks.backup import secret_box
 from blocks.backup.manifest import FORM, SECRETS, Manifest, PartEntry
 from blocks.backup.sealed_archive import ArchiveWriter
 from blocks.backup.store_writer import write_store
-from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from blocks.store import last_backup, schema
 from blocks.store.engine import sqlite_path
 from deployments.backups import prefect_content
-from deployments.prefect_api import file_lock
+from deployments.backups.backup_file import new_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy import Engine
 
-PART_END, STORE_END = ".backup-part", ".backup-store"
 SECRET_SETTINGS = frozenset(
     {"DATABASE_URL", "API_TOKEN", "BACKUP_PASSPHRASE", "HEARTBEAT_URL", "CONSOLE_PASSWORD", "CONSOLE_VIEWER_PASSWORD"}
 )
@@ -49,22 +43,6 @@ class Backup:
     sha256: str
     manifest: Manifest
     warnings: tuple[str, ...]
-
-
-def require_writable(path: Path, *, force: bool) -> None:
-    """Raises ThirdPartyConfigError if the file exists and may not be replaced, or its directory is missing."""
-    if path.is_dir() or (path.exists() and not path.is_file()):
-        raise ThirdPartyConfigError(f"{path} is not a file.", hint="Name a file for the backup.", code="usage")
-    if path.exists() and not force:
-        raise ThirdPartyConfigError(
-            f"{path} exists already. No backup was made.",
-            hint="Name another file, such as one with the date; or replace this one with --force.",
-            code="usage",
-        )
-    if not path.absolute().parent.is_dir():
-        raise ThirdPartyConfigError(
-            f"There is no directory {path.absolute().parent}. No backup was made.", hint="Make it first.", code="usage"
-        )
 
 
 def expected_bytes(engine: Engine) -> int:
@@ -83,7 +61,7 @@ def make(engine: Engine, path: Path, passphrase: str, advance: Callable[[int], o
     """
     created_ns = clock.now_ns()
     content = prefect_content.read()
-    with _new_file(path) as (file, scratch):
+    with new_file(path) as (file, scratch):
         archive = ArchiveWriter(file, created_ns // 10**9)
         archive.add(SECRETS, secret_box.seal(msgspec.json.encode(content), passphrase))
         database, store = write_store(archive, engine, scratch, advance)
@@ -120,62 +98,3 @@ def _warnings(content: prefect_content.PrefectContent) -> Iterator[str]:
         )
     if content.other_deployments:
         yield f"Deployments of other flows are not in the backup: {', '.join(content.other_deployments)}."
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
-    """A hidden file that is renamed at the end, and a name for a copy of the store beside it.
-
-    A killed backup leaves both. The next one in that directory removes them.
-    """
-    path = path.absolute()
-    _remove_leftovers(path.parent)
-    part = path.with_name(f".{path.name}{PART_END}")
-    descriptor = file_lock.open_lock(part)
-    if not file_lock.try_lock(descriptor):
-        os.close(descriptor)
-        raise FirstPartyGenericError(
-            f"Another backup to {path} is being made. Nothing was changed.",
-            hint="Wait until it ends, or name another file.",
-            code="backup-busy",
-        )
-    try:
-        with open(descriptor, "wb", closefd=False) as file:
-            file.truncate(0)
-            os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)
-            yield file, path.with_name(f".{path.name}{STORE_END}")
-            file.flush()
-            os.fsync(descriptor)
-        part.replace(path)
-        _sync(path.parent)
-    except OSError as error:
-        raise _write_error(path, error) from None
-    finally:
-        part.unlink(missing_ok=True)
-        os.close(descriptor)
-
-
-def _remove_leftovers(directory: Path) -> None:
-    """Remove the files of killed backups: those whose lock no process holds."""
-    for part in directory.glob(f".*{PART_END}"):
-        descriptor = file_lock.open_lock(part)
-        if file_lock.try_lock(descriptor):
-            for left in (part, part.with_name(part.name.removesuffix(PART_END) + STORE_END)):
-                left.unlink(missing_ok=True)
-        os.close(descriptor)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write_error(path: Path, error: OSError) -> FirstPartyGenericError:
-    return FirstPartyGenericError(
-        f"The backup {path} cannot be written: {error.strerror}. No backup was made; the store is not affected.",
-        hint="Free space on that disk, or name a file on another one.",
-        code="backup-space",
-    )

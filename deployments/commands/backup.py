@@ -9,7 +9,7 @@ import typer
 
 from blocks.store import source_status
 from deployments import deferred
-from deployments.backups import passphrase
+from deployments.backups import backup_file, passphrase
 from deployments.commands.support.options import Json
 from deployments.commands.support.progress import byte_bar
 from deployments.disk_space import format_bytes
@@ -38,12 +38,11 @@ def command(
 ) -> None:
     """Make a backup. Raises ThirdPartyConfigError if FILE exists, or there is no passphrase."""
     path = file.absolute()
+    backup_file.require_writable(path, force=force)
     engine = source_status.open_store()
-    with prefect_session():
-        deferred.backup.require_writable(path, force=force)
-        secret = passphrase.read_new(passphrase_file)
-        with byte_bar("Backing up", lambda: deferred.backup.expected_bytes(engine)) as advance:
-            made = deferred.backup.make(engine, path, secret, advance)
+    secret = passphrase.read_new(passphrase_file)
+    with prefect_session(), byte_bar("Backing up", lambda: deferred.backup.expected_bytes(engine)) as advance:
+        made = deferred.backup.make(engine, path, secret, advance)
     for warning in made.warnings:
         print_warning(warning)
     if as_json:
