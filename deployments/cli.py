@@ -218,12 +218,14 @@ COMMANDS = (
         "Restore a backup onto an empty machine: collection continues from where the backup was made.",
         "restore backup-2026-11-29.tar.gz",
         MACHINE,
+        exits={IN_ERROR: "the hash chains do not match those of the backup"},
     ),
     CommandEntry(
         "move",
         "Copy the store into another database, such as PostgreSQL, and prove that nothing was lost.",
         "move --to postgresql://user:password@host/events",
         MACHINE,
+        exits={IN_ERROR: "the copy does not match; then it is not used"},
     ),
     CommandEntry("secrets", "Renew the secrets that protect this machine's Prefect.", panel=MACHINE, entries=SECRETS),
     CommandEntry(

@@ -28,6 +28,12 @@ PassphraseFile = Annotated[
         show_default=False,
     ),
 ]
+DETAILS = """The file holds the store as it is at one moment, and, encrypted with a passphrase, what cannot be derived
+from it: tokens, SIEMs with their secrets, and the automations, notification blocks and schedules that a person made or
+changed.
+
+The passphrase is typed without echo, or comes from a file or from ONEPASSWORD_SOURCE_BACKUP_PASSPHRASE. FILE appears
+complete or not at all, with mode 0600."""
 
 
 def command(

@@ -21,6 +21,9 @@ from deployments.terminal_output import print_indented, print_json, print_line, 
 
 if TYPE_CHECKING:
     from blocks.store.transfer.moving import Move
+DETAILS = """The store that is copied stays as it is, and is locked against every writer meanwhile. The number of rows
+of each table is compared, and the hash chains of the copy are verified. Only then is the copy a store. An interrupted
+move is continued by the same command."""
 
 
 def command(

@@ -29,6 +29,11 @@ SENT_AGAIN = (
     "Events that a SIEM acknowledged after the backup was made ({created}) are sent to it again. Elasticsearch and "
     "archives hold each event once all the same."
 )
+DETAILS = """Each byte of the file is verified first. A data directory or a database with a store in it is refused. An
+interrupted restore is continued by the same command, and `up` does not start before it is complete.
+
+Collection continues from the cursors of the backup: nothing is lost, and each event is stored once. A store of SQLite
+can be restored into PostgreSQL, and the reverse."""
 
 
 def command(

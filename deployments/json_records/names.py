@@ -21,8 +21,8 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "apis": "The APIs: their names (`list`, `apply`), or a record for each.",
         "siems": "Of `status`: the pairs of this source, as `siem status` has them.",
         "sources": (
-            "In `siem add` and `apply`: the sources whose events the SIEM receives; of `restore` and `move`, a record for"
-            " each source."
+            "In `siem add` and `apply`: the sources whose events the SIEM receives; of `restore` and `move`, a record"
+            " for each source."
         ),
         "sources_left": "Sources whose events it still receives, although they were not named now.",
         "sources_not_for_siem": "Sources whose field `_siemForward` is not true: none of their events are sent.",
@@ -83,7 +83,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Events and counts": {
         "events": "The number of stored events; in `siem test`, the events that would be sent.",
         "uuid": "The event's id, from 1Password; of a name, the id of what has it.",
-        "time": "When it happened; of a checkpoint, when it was printed.",
+        "time": "When it happened; of a checkpoint, when it was printed; of a backup, when it was made.",
         "received": "When it was received and stored.",
         "action": "The action, or the category of a sign-in attempt.",
         "actor": "Who did it: the email address, or else the name, or else the UUID.",
@@ -179,7 +179,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "not_sent": "Old events that stay, because a SIEM has not received them yet.",
         "received_lately": "Old events that stay, because they were received recently.",
         "removed": "Events, or names, that were removed.",
-        "sound": "True if nothing was changed since its commit.",
+        "sound": "True if nothing was changed since its commit; of `restore` and `move`, in the copy either.",
         "links": "The number of links in the chain.",
         "link": "The number of a link.",
         "unlinked": "Events that were stored before the chain began.",
@@ -194,7 +194,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "verdict": "Whether the store matches the checkpoint: `leads` if it does, or why not.",
         "password_rotated": "True if the API password is new.",
         "key_rotated": "True if the encryption key is new.",
-        "blocks": "How many blocks are encrypted with it.",
+        "blocks": "How many blocks are encrypted with it; of `restore`, how many were restored.",
     },
     "Backup, restore and move": {
         "file": "The file of the backup.",
