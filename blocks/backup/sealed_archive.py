@@ -14,7 +14,7 @@ import struct
 import tarfile
 import zlib
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from isal import igzip, isal_zlib
 
@@ -82,20 +82,24 @@ class ArchiveWriter:
         return part
 
 
-class _GzipSink:
+class _GzipSink(io.RawIOBase):
     """A file for `tarfile` that compresses into gzip members and hashes the compressed bytes."""
 
     def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
         self._file = file
         self._digest = hashlib.sha256()
         self._position = 0
         self._written = 0
         self._compressor = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, GZIP)
 
-    def tell(self) -> int:
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """The place, which `tarfile` reads once. There is no other place to go to."""
+        if (offset, whence) not in {(0, io.SEEK_CUR), (self._position, io.SEEK_SET)}:
+            raise io.UnsupportedOperation("seek")
         return self._position
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: Any) -> int:
         self._position += len(data)
         self._write(self._compressor.compress(data))
         return len(data)

@@ -219,7 +219,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "unnamed": "Entries of the file that have no name.",
     },
     "This machine": {
-        "file": "In `install-service`: the path of a file.",
+        "file": "The path of a file: of the backup, or of what `install-service` writes.",
         "content": "What would be written into it.",
     },
 }

@@ -25,7 +25,7 @@ COMMIT = 50_000
 
 
 def identity(connection: Connection) -> str:
-    """What tells one store from another, for its whole life: its first record of what was done."""
+    """What distinguishes a store from all others, for its whole life: its first record of what was done."""
     query = text("SELECT id, time_ns, actor, source_id FROM audit_log ORDER BY id LIMIT 1")
     first = connection.execute(query).first()
     return "empty" if first is None else " ".join(map(str, first))
