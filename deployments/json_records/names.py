@@ -197,7 +197,6 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "blocks": "How many blocks are encrypted with it; of `restore`, how many were restored.",
     },
     "Backup, restore and move": {
-        "file": "The file of the backup.",
         "bytes": "Its size.",
         "sha256": "The SHA-256 in its seal.",
         "version": "The version of the program that made the backup.",
