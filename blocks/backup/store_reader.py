@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +14,7 @@ from blocks.backup.manifest import STORE_FILE
 from blocks.backup.sealed_archive import CHUNK, Part
 from blocks.errors import FirstPartyGenericError
 from blocks.store import schema
-from blocks.store.engine import open_engine, reading, sqlite_path, store_errors, writing
+from blocks.store.engine import opened_engine, reading, sqlite_path, store_errors, writing
 from blocks.store.transfer import content, copy_text, copying, rows, settling, snapshot, target
 from blocks.store.transfer.table_layout import tables_of
 
@@ -47,7 +46,7 @@ class StoreRestore:
         path = sqlite_path(self.url)
         if path is not None and not Path(path).exists():
             return
-        with opened(self.url) as engine:
+        with opened_engine(self.url) as engine:
             target.require_empty(engine)
 
     def is_placed(self) -> bool:
@@ -55,7 +54,7 @@ class StoreRestore:
         path = sqlite_path(self.url)
         if path is not None and not Path(path).exists():
             return False
-        with opened(self.url) as engine, store_errors(), reading(engine).connect() as connection:
+        with opened_engine(self.url) as engine, store_errors(), reading(engine).connect() as connection:
             return schema.version(engine) != schema.INCOMPLETE and target.holds_anything(connection)
 
     def place(self, advance: Callable[[int], object] = lambda _: None) -> None:
@@ -79,12 +78,12 @@ class StoreRestore:
         elif self.manifest.database == "sqlite":
             self._copy_into_postgresql(advance)
         else:
-            with opened(self.url) as engine:
+            with opened_engine(self.url) as engine:
                 self._load_rows(engine, advance)
 
     def settle(self, *, paused: bool) -> None:
         """Bring the restored store to the newest version, and void the claims of runs of the other machine."""
-        with opened(self.url) as engine:
+        with opened_engine(self.url) as engine:
             schema.upgrade(engine)
             with writing(engine) as connection:
                 settling.settle(connection, "restore", paused=paused, backup=self.manifest.created)
@@ -96,7 +95,7 @@ class StoreRestore:
             if self.manifest.database == "sqlite":
                 self._extract(part, advance)
             else:
-                with opened(f"sqlite:///{part}") as engine:
+                with opened_engine(f"sqlite:///{part}") as engine:
                     self._load_rows(engine, advance)
             _flush_log(part)
             _remove(path)  # an empty store, if any
@@ -115,7 +114,7 @@ class StoreRestore:
         try:
             _remove(self.scratch)
             self._extract(self.scratch, lambda _: None)
-            with snapshot.opened_copy(self.scratch) as source, opened(self.url) as engine:
+            with snapshot.opened_copy(self.scratch) as source, opened_engine(self.url) as engine:
                 tables = tables_of(version)
                 progress = target.begin(engine, version, self.archive.sha256)
                 copying.copy_tables(source, engine, tables, progress, advance)
@@ -155,16 +154,6 @@ class StoreRestore:
     def _parts(self) -> Iterator[tuple[Part, IO[bytes]]]:
         entries = {one.name: Part(one.name, one.size, one.sha256) for one in self.manifest.parts}
         return (found for found in self.archive.read(entries) if found[0].name.startswith("store/"))
-
-
-@contextmanager
-def opened(url: str) -> Iterator[Engine]:
-    """An engine for a URL, disposed of in the end."""
-    engine = open_engine(url)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
 
 
 def _in_order(table: TableLayout, columns: list[str]) -> TableLayout:
@@ -212,7 +201,7 @@ def _write(path: Path, file: IO[bytes], advance: Callable[[int], object]) -> Non
 
 def _flush_log(path: Path) -> None:
     """Write the log into the file, so that the file alone is the store."""
-    with opened(f"sqlite:///{path}") as engine:
+    with opened_engine(f"sqlite:///{path}") as engine:
         try:
             with reading(engine).connect() as connection:
                 connection.exec_driver_sql("COMMIT")

@@ -70,6 +70,16 @@ def open_reader(url: str) -> Engine:
     return engine
 
 
+@contextmanager
+def opened_engine(url: str) -> Iterator[Engine]:
+    """As `open_engine`, with its connections closed at the end."""
+    engine = open_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
 def reading(engine: Engine) -> Engine:
     """The same engine for transactions that only read (on SQLite they take no write lock)."""
     return engine.execution_options(**{_READS: True})

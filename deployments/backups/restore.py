@@ -16,8 +16,9 @@ from blocks.backup import manifest as manifests
 from blocks.backup import secret_box
 from blocks.backup.manifest import SECRETS, Manifest
 from blocks.backup.sealed_archive import Part, SealedArchive, open_sealed
-from blocks.backup.store_reader import StoreRestore, opened
+from blocks.backup.store_reader import StoreRestore
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
+from blocks.store.engine import opened_engine
 from blocks.store.transfer import proof
 from deployments.prefect_api import restore_marker, up_lock
 
@@ -37,13 +38,13 @@ class OpenedBackup:
     archive: SealedArchive
     manifest: Manifest
 
-    def unseal(self, passphrase: str) -> bytes:
-        """What it keeps of Prefect, as JSON. Raises ThirdPartyConfigError for another passphrase."""
+    def unseal(self, passphrase: str) -> bytes | None:
+        """What it keeps of Prefect, as JSON; None if it keeps nothing. Raises ThirdPartyConfigError."""
         entries = {one.name: Part(one.name, one.size, one.sha256) for one in self.manifest.parts}
         for part, file in self.archive.read(entries):
             if part.name == SECRETS:
                 return secret_box.unseal(file.read(part.size), passphrase)
-        return b"null"
+        return None
 
 
 def open_backup(path: Path, advance: Callable[[int], object] = lambda _: None) -> OpenedBackup:
@@ -129,7 +130,7 @@ def prove(
     backup: OpenedBackup, store: StoreRestore, advance: Callable[[int], object] = lambda _: None
 ) -> list[SourceProof]:
     """Compare the hash chains of the restored store with those of the backup. `advance`: numbers of events."""
-    with opened(store.url) as engine:
+    with opened_engine(store.url) as engine:
         return proof.prove(engine, backup.manifest.store.checkpoints, advance)
 
 

@@ -45,9 +45,12 @@ def command(
     """Make a backup. Raises ThirdPartyConfigError if FILE exists, or there is no passphrase."""
     path = file.absolute()
     backup_file.require_writable(path, force=force)
-    engine = source_status.open_store()
     secret = passphrase.read_new(passphrase_file)
-    with prefect_session(), byte_bar("Backing up", lambda: deferred.backup.expected_bytes(engine)) as advance:
+    with (
+        source_status.opened_store() as engine,
+        prefect_session(),
+        byte_bar("Backing up", lambda: deferred.backup.expected_bytes(engine)) as advance,
+    ):
         made = deferred.backup.make(engine, path, secret, advance)
     for warning in made.warnings:
         print_warning(warning)

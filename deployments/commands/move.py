@@ -10,7 +10,7 @@ import typer
 from blocks import settings
 from blocks.errors import FirstPartyGenericError, SourceError, ThirdPartyConfigError
 from blocks.store import source_status
-from blocks.store.engine import open_engine, sqlite_path
+from blocks.store.engine import opened_engine, sqlite_path
 from deployments import deferred
 from deployments.commands.support.options import Json
 from deployments.commands.support.progress import progress_bar
@@ -51,8 +51,11 @@ def command(
     before = settings.database_url()
     if url == before:
         raise ThirdPartyConfigError("The target is the store itself.", hint="Name an empty database.", code="usage")
-    engine, target = source_status.open_store(), open_engine(url)
-    with progress_bar(lambda: deferred.moving.count_rows(engine)) as advance:
+    with (
+        source_status.opened_store() as engine,
+        opened_engine(url) as target,
+        progress_bar(lambda: deferred.moving.count_rows(engine)) as advance,
+    ):
         moved = deferred.moving.move(engine, target, advance, accept_damage=accept_damage)
     if as_json:
         print_json(_as_json(moved))

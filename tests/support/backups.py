@@ -12,8 +12,9 @@ from blocks.backup import manifest as manifests
 from blocks.backup import sealed_archive, store_writer
 from blocks.backup.manifest import FORM, Manifest, PartEntry
 from blocks.backup.sealed_archive import ArchiveWriter
-from blocks.backup.store_reader import StoreRestore, opened
+from blocks.backup.store_reader import StoreRestore
 from blocks.store import schema
+from blocks.store.engine import opened_engine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ CLAIM = ("holder", "holder_process", "claimed_ns", "claim_expires_ns", "fence")
 
 def write(url: str, path: Path) -> Manifest:
     """A backup of the store at `url`."""
-    with opened(url) as engine, path.open("wb") as file:
+    with opened_engine(url) as engine, path.open("wb") as file:
         archive = ArchiveWriter(file, clock.now_ns() // 10**9)
         database, store = store_writer.write_store(archive, engine, path.with_suffix(".store"))
         made = Manifest(
