@@ -18,7 +18,6 @@ import pytest
 from support import empty_prefect, siem_targets
 from support.command_calls import source_config
 from support.one_machine import wait_until
-from support.paths import TESTS
 from support.up_process import COMMAND, Up
 
 from blocks.http import tls
@@ -36,6 +35,28 @@ pytestmark = pytest.mark.prefect
 
 APIS = ("signinattempts", "itemusages", "auditevents")
 PASSPHRASE = "correct horse battery staple"
+KILLED = """
+import os, signal, sys
+import httpx
+from blocks.backup import store_reader
+from deployments import cli
+point = sys.argv.pop(1)
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+if point == "store":
+    store_reader._flush_log = die
+if point == "settle":
+    store_reader.StoreRestore.settle = die
+send = httpx.Client.send
+def watched(client, request, **options):
+    if point == f"{request.method} {request.url.path.split('/')[2]}":
+        die()
+    return send(client, request, **options)
+httpx.Client.send = watched
+sys.exit(cli.main(sys.argv[1:]))
+"""
+KILLS = ("settle", "PATCH deployments")
+"""Where a restore is killed: when the store is in place and not settled, and amid Prefect."""
 SECONDS = 300.0
 """That a collection may take on a busy machine."""
 
@@ -131,6 +152,8 @@ def old(
         configure(machine)
         wait_until(lambda: sum(machine.bodies("one").values()) >= 2400, SECONDS)
         wait_until(siem.arrived, SECONDS)
+        killed(machine.up, "POST variables", "backup", str(backup), "--passphrase-file", str(passphrase))
+        assert not backup.exists()
         back_up_while_collecting(machine, backup, passphrase)
         machine.up.call("collect", "one", codes=frozenset({0, 3}))
     finally:
@@ -188,13 +211,11 @@ def new(old: Machine, backup: Path, passphrase: Path, tmp_path_factory: pytest.T
     """Another home, into which the backup was restored after a first attempt that was killed."""
     up = Up(tmp_path_factory.mktemp("new"))
     empty_prefect.put_into(up.data)
-    for steps in (4, 30):
-        killed(up, steps, "restore", str(backup), "--passphrase-file", str(passphrase))
-        up.further.setdefault("ONEPASSWORD_SOURCE_PORT", "1")
-        refused = call(up, "up")
-        assert refused.returncode == 1
-        assert "was interrupted" in refused.stderr
-    del up.further["ONEPASSWORD_SOURCE_PORT"]
+    for point in KILLS:
+        killed(up, point, "restore", str(backup), "--passphrase-file", str(passphrase))
+    refused = call(up, "up")
+    assert refused.returncode == 1
+    assert "was interrupted" in refused.stderr
     answer = json.loads(
         up.call("restore", str(backup), "--passphrase-file", str(passphrase), "--json", codes=frozenset({0}))
     )
@@ -205,10 +226,10 @@ def new(old: Machine, backup: Path, passphrase: Path, tmp_path_factory: pytest.T
         up.stop()
 
 
-def killed(up: Up, steps: int, *arguments: str) -> None:
-    """A command that is killed before its n-th transaction or request to Prefect."""
+def killed(up: Up, point: str, *arguments: str) -> None:
+    """A command that is killed at a point of KILLED."""
     done = subprocess.run(
-        [sys.executable, str(TESTS / "support" / "kill_at.py"), str(steps), *arguments],
+        [sys.executable, "-c", KILLED, point, *arguments],
         env=up.env,
         cwd=up.directory,
         capture_output=True,
