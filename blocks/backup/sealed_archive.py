@@ -14,7 +14,7 @@ import struct
 import tarfile
 import zlib
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from isal import igzip, isal_zlib
 
@@ -51,7 +51,7 @@ class ArchiveWriter:
 
     def __init__(self, file: IO[bytes], modified: int) -> None:
         self._sink = _GzipSink(file)
-        self._tar = tarfile.open(fileobj=self._sink, mode="w", format=tarfile.PAX_FORMAT)  # type: ignore[call-overload] # noqa: SIM115
+        self._tar = tarfile.open(fileobj=self._sink, mode="w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
         self._modified = modified
         self.parts: list[Part] = []
 
@@ -76,7 +76,7 @@ class ArchiveWriter:
         entry = tarfile.TarInfo(name)
         entry.size, entry.mode, entry.mtime = size, 0o600, self._modified
         reader = _DigestReader(file, advance)
-        self._tar.addfile(entry, reader)
+        self._tar.addfile(entry, cast("IO[bytes]", reader))
         part = Part(name, size, reader.digest.hexdigest())
         self.parts.append(part)
         return part
