@@ -54,8 +54,11 @@ class StoreRestore:
         path = sqlite_path(self.url)
         if path is not None and not Path(path).exists():
             return False
-        with opened_engine(self.url) as engine, store_errors(), reading(engine).connect() as connection:
-            return schema.version(engine) != schema.INCOMPLETE and target.holds_anything(connection)
+        with opened_engine(self.url) as engine:
+            if schema.version(engine) == schema.INCOMPLETE:
+                return False
+            with store_errors(), reading(engine).connect() as connection:
+                return target.holds_anything(connection)
 
     def place(self, advance: Callable[[int], object] = lambda _: None) -> None:
         """Restore the store: complete or not at all. `advance` is called with numbers of bytes or rows.

@@ -18,7 +18,7 @@ from blocks.backup import store_writer
 from blocks.errors import FirstPartyGenericError, StoreVersionError, ThirdPartyConfigError
 from blocks.events_api.models import Api, Event, Page
 from blocks.store import audit_log, pages, schema, sources, streams
-from blocks.store.engine import open_engine
+from blocks.store.engine import open_engine, opened_engine
 from blocks.store.transfer import proof
 
 if TYPE_CHECKING:
@@ -167,6 +167,19 @@ def test_a_backup_of_a_newer_program_is_refused_in_words(change: dict[str, objec
         manifests.parse(msgspec.json.encode(content))
     assert "9.9" in str(refused.value)
     assert "Nothing was restored" in str(refused.value)
+
+
+def test_an_interrupted_restore_knows_whether_the_store_is_in_place(
+    full_url: str, target_url: str, tmp_path: Path
+) -> None:
+    backups.write(full_url, tmp_path / "b.tar.gz")
+    wanted = backups.restore_of(tmp_path / "b.tar.gz", target_url)
+    assert not wanted.is_placed()
+    wanted.place()
+    assert wanted.is_placed()
+    with opened_engine(target_url) as engine, engine.begin() as connection:
+        connection.execute(text(f"UPDATE alembic_version SET version_num = '{schema.INCOMPLETE}'"))
+    assert not wanted.is_placed()
 
 
 def test_a_database_with_a_store_is_refused(full_url: str, tmp_path: Path) -> None:
