@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from deployments.json_records import coverage, events, forwarding, health, sources, store
+from deployments.json_records import backups, coverage, events, forwarding, health, sources, store
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,9 @@ OUTPUTS = (
     JsonOutput("check", "check", sources.CheckRecord),
     JsonOutput("health", "health", list[health.HealthEventRecord]),
     JsonOutput("health-event", "health", health.HealthEventRecord, "with `--follow`", lines=True),
+    JsonOutput("backup", "backup", backups.BackupRecord),
+    JsonOutput("restore", "restore", backups.RestoreRecord),
+    JsonOutput("move", "move", backups.MoveRecord),
     JsonOutput("install-service", "install-service", list[store.ChangedFileRecord]),
     JsonOutput("install-service-plan", "install-service", list[store.ServiceFileRecord], "with `--dry-run`"),
     JsonOutput("env", "env", dict[str, str]),
