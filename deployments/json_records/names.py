@@ -49,7 +49,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "stopped_since": "Since when.",
         "deleted": "True if the source is deleted.",
         "deleted_at": "When it was deleted.",
-        "paused": "True if forwarding is paused.",
+        "paused": "True if forwarding is paused; of `restore`, if all schedules are.",
         "paused_since": "Since when.",
         "for_siem": "True if the field `_siemForward` of the source is true: forwarding is enabled.",
         "withheld": "True if events are withheld because it is not.",

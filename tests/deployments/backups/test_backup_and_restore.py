@@ -17,6 +17,7 @@ import httpx
 import pytest
 from support import empty_prefect, siem_targets
 from support.command_calls import source_config
+from support.json_schemas import require_schema
 from support.one_machine import wait_until
 from support.up_process import COMMAND, Up
 
@@ -200,7 +201,8 @@ def back_up_while_collecting(machine: Machine, backup: Path, passphrase: Path) -
     thread = threading.Thread(target=collect)
     thread.start()
     try:
-        machine.up.call("backup", str(backup), "--passphrase-file", str(passphrase), codes=frozenset({0}))
+        arguments = ("backup", str(backup), "--passphrase-file", str(passphrase), "--json")
+        require_schema("backup", json.loads(machine.up.call(*arguments, codes=frozenset({0}))))
     finally:
         stop.set()
         thread.join()
@@ -219,6 +221,7 @@ def new(old: Machine, backup: Path, passphrase: Path, tmp_path_factory: pytest.T
     answer = json.loads(
         up.call("restore", str(backup), "--passphrase-file", str(passphrase), "--json", codes=frozenset({0}))
     )
+    require_schema("restore", answer)
     assert answer["sound"]
     assert {one["source"] for one in answer["sources"]} == {"one", "stopped"}
     yield Machine(up, old.sandbox, old.siem)

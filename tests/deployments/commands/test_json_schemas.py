@@ -65,7 +65,13 @@ READING = (
     ("install-service", "--root", "machine"),
 )
 """What needs no Prefect. The rest is in the tests below."""
-ELSEWHERE = {"healthz": "test_health_pages", "sandbox": "test_env_sandbox_demo"}
+ELSEWHERE = {
+    "healthz": "test_health_pages",
+    "sandbox": "test_env_sandbox_demo",
+    "backup": "test_backup_and_restore",
+    "restore": "test_backup_and_restore",
+    "move": "test_move",
+}
 """Outputs that another test compares."""
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support import backups
 from support.command_calls import CommandCalls
+from support.json_schemas import require_schema
 from support.kept_store import fill
 
 from blocks.store.engine import open_engine
@@ -48,6 +49,7 @@ def test_it_says_what_was_copied_and_what_to_set(call: CommandCalls, store: str,
 def test_the_url_can_be_piped_in(call: CommandCalls, target_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(target_url + "\n"))
     found = call.json("move", "--to", "-")
+    require_schema("move", found)
     assert found["sound"]
     assert found["events"] > 0
     assert found["continued"] == 0
