@@ -15,7 +15,7 @@ from blocks.events_api.models import Api
 from blocks.store import schema, sources, streams
 from blocks.store.engine import open_engine
 from deployments import cli
-from deployments.json_records import coverage, events, forwarding, store
+from deployments.json_records import backups, coverage, events, forwarding, store
 from deployments.json_records import sources as sources_records
 from deployments.json_records.names import MEANINGS, SECTIONS
 
@@ -98,7 +98,7 @@ def test_the_names_are_those_of_the_types() -> None:
 
 def records() -> Iterator[Any]:
     """All records of a module of `json_records`, and what they inherit."""
-    for module in (coverage, events, forwarding, sources_records, store):
+    for module in (backups, coverage, events, forwarding, sources_records, store):
         yield from (one for one in vars(module).values() if hasattr(one, "__required_keys__"))
 
 
