@@ -141,6 +141,8 @@ def ensure_supervisor() -> subprocess.Popen[bytes] | None:
         env={**os.environ, settings.PREFIX + "DATA_DIR": str(settings.data_dir())},
         cwd="/",
     )
+    # `poll` reaps a supervisor that was killed: a process that starts one each time must leave no zombies.
+    _started[:] = [one for one in _started if one.poll() is None]
     _started.append(supervisor)
     return supervisor
 

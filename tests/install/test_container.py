@@ -83,7 +83,7 @@ root = pathlib.Path(sys.prefix)
 packages = next(root.glob("lib/python*/site-packages"))
 print(*[path for path in root.rglob("*") if path.lstat().st_uid])
 print(*[name for name in ("pip", "hatchling", "cyclonedx_py", "pytest", "tests") if (packages / name).exists()])
-print(*pathlib.Path("/").glob("source*"), *root.rglob("secrets"))
+print(*pathlib.Path("/").glob("source*"), *root.rglob("container/secrets"))
 """
 
 

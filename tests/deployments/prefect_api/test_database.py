@@ -147,6 +147,16 @@ def test_a_killed_supervisor_is_replaced_and_the_server_goes_on(user: subprocess
         user.wait()
 
 
+def test_a_killed_supervisor_leaves_no_zombie_to_the_process_that_started_it() -> None:
+    with database.running():
+        first = _supervisor()
+        assert first.ppid() == os.getpid()
+        first.kill()
+        wait_until(database.ensure_supervisor, 60)
+        assert not psutil.pid_exists(first.pid)
+        _supervisor()
+
+
 def test_a_user_that_is_killed_leaves_nothing_running(user: subprocess.Popen[str]) -> None:
     supervisor = _supervisor()
     user.kill()
