@@ -144,6 +144,11 @@ def ids_by_name(engine: Engine) -> dict[str, str]:
         return {row.name: row.id for row in connection.execute(select(_sources.c.name, _sources.c.id))}
 
 
+def names_by_id(engine: Engine) -> dict[str, str]:
+    """The names of all sources, deleted ones too, by id."""
+    return {source_id: name for name, source_id in ids_by_name(engine).items()}
+
+
 def name_of(engine: Engine, source_id: str) -> str | None:
     """The current name of a source; None if there is none with that id."""
     with store_errors(), reading(engine).connect() as connection:

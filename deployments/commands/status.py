@@ -18,7 +18,8 @@ from blocks.store.source_health import health, health_since_ns, judged_sources
 from deployments import up_health
 from deployments.commands.support import overview
 from deployments.commands.support.options import Json, OneSource
-from deployments.commands.support.pair_view import pair_as_json, summary_line
+from deployments.commands.support.pair_json import pair_as_json
+from deployments.commands.support.pair_line import summary_line
 from deployments.commands.support.retries import retry_line
 from deployments.commands.support.status_table import new_table, stream_as_json, stream_table
 from deployments.commands.support.usage import invalid_value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from blocks.events_api.models import Api
-from blocks.store import lifecycle, names
+from blocks.store import names, sources
 from blocks.store.search import counts
 from blocks.store.search.query import PERSON
 
@@ -29,7 +29,7 @@ def suggest(engine: Engine, parameter: str, typed: str) -> list[Suggestion]:
     if parameter == "api":
         return [Suggestion(api) for api in Api if typed.casefold() in api.casefold()]
     if parameter == "source":
-        known = sorted(source.name for source in lifecycle.all_by_id(engine).values())
+        known = sorted(sources.ids_by_name(engine))
         return [Suggestion(name) for name in known if typed.casefold() in name.casefold()][:LIMIT]
     member = "user" if parameter == PERSON else parameter
     found = {one.value: Suggestion(one.value, one.name or "") for one in counts.suggest(engine, member, typed, LIMIT)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from blocks.store import lifecycle
+from blocks.store import sources
 from blocks.store.backfill import jobs, pace
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ class JobRow:
 
 def job_rows(engine: Engine) -> list[JobRow]:
     """The jobs of all sources: those that are not finished first, then the newest."""
-    known = lifecycle.all_by_id(engine)
-    return [_row(engine, job, known[job.source_id].name) for job in jobs.newest(engine, JOBS) if job.source_id in known]
+    names = sources.names_by_id(engine)
+    return [_row(engine, job, names[job.source_id]) for job in jobs.newest(engine, JOBS) if job.source_id in names]
 
 
 def _row(engine: Engine, job: JobView, source: str) -> JobRow:

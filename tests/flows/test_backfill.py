@@ -1,4 +1,4 @@
-"""The flow of backfills against a real Prefect server: windows, resuming, what a person is told."""
+"""The flow of backfills against a real Prefect server: windows, resuming, what a person reads."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ def test_a_refused_token_ends_it_and_a_backfill_without_a_start_goes_on(source: 
     done = query_store(source, "SELECT count(done_ns) FROM windows")[0][0]
     assert query_store(source, "SELECT count(*) FROM windows WHERE error IS NOT NULL AND holder IS NULL") == [(1,)]
     source.sandbox.clear_faults()
-    asked = source.request_count()
+    requests = source.request_count()
     state = backfill(source, None)
     assert outcome(state) == "Backfilled"
     assert bodies(source) == truth(source)
     assert query_store(source, "SELECT count(*) FROM jobs") == [(1,)]
-    assert source.request_count() - asked <= query_store(source, "SELECT count(*) FROM windows")[0][0] - done + 1, (
+    assert source.request_count() - requests <= query_store(source, "SELECT count(*) FROM windows")[0][0] - done + 1, (
         "none is read twice"
     )
     nothing = backfill(source, None)
@@ -166,10 +166,10 @@ def test_a_store_that_does_not_answer_for_a_while_is_waited_for(
     failures = iter(range(3))
     real = jobs.progress
 
-    def progress(*asked: Any) -> Any:
+    def progress(*arguments: Any) -> Any:
         if next(failures, None) is not None:
             raise FirstPartyGenericError("The database does not answer.", code="store")
-        return real(*asked)
+        return real(*arguments)
 
     monkeypatch.setattr(jobs, "progress", progress)
     monkeypatch.setattr("tasks.read_job.STORE_SECONDS", 0.1)

@@ -116,10 +116,10 @@ def test_a_backfill_uses_its_share_of_an_hour_and_live_collection_never_waits(
     waited: list[float] = []
     real = rate_limit_windows.acquire
 
-    def take(*asked: Any) -> Grant:
-        granted = real(*asked)
+    def take(*request: Any) -> Grant:
+        granted = real(*request)
         if not granted.count:
-            waited.append(asked[4])
+            waited.append(request[4])
         return granted
 
     monkeypatch.setattr(rate_limit_windows, "acquire", take)
@@ -143,10 +143,10 @@ def test_a_backfill_uses_its_share_of_an_hour_and_live_collection_never_waits(
                 assert not filling.done()
                 sandbox.arrive("auditevents", 3)
                 assert "3 new events" in (source.collect().message or "")
-            asked = source.request_count()
+            requests = source.request_count()
             shifted.halt_ns += int(10 * HOUR * 1e9)
             assert outcome(filling.result(120)) == "Backfilled"
-        assert asked >= 0.95 * SHARE
+        assert requests >= 0.95 * SHARE
         assert 0.8 in waited, "there was more to ask for than it was allowed"
         assert 1.0 not in waited, "live collection was kept waiting"
         assert refused(source) == 0

@@ -146,7 +146,7 @@ def test_opening_is_handed_to_a_task_once_it_is_to_be_tried_again(
 
 
 def test_a_failing_api_is_tried_again_with_the_delay_that_the_window_sets(source: Source, quick: QuickClock) -> None:
-    """Pins what Prefect does not document: it reads `retry_delay_seconds` after it asked `retry_condition_fn`."""
+    """Pins what Prefect does not document: it reads `retry_delay_seconds` after it called `retry_condition_fn`."""
     source.sandbox.fault("500", api="auditevents", times=4)
     state = source.collect()
     assert outcome(state) == "Collected"
@@ -265,10 +265,10 @@ def test_audit_fails_for_90_minutes_and_the_others_are_collected_every_five(
     assert {outcome(state) for state in after} == {"ThirdPartyGenericError"}
     stream = source.status().streams[2]
     assert (stream.state, stream.failing_since_ns) == ("ThirdPartyGenericError", failing_since)
-    asked = source.request_count("auditevents")
-    assert 20 <= asked <= 70
+    requests = source.request_count("auditevents")
+    assert 20 <= requests <= 70
     source.collect()
-    assert source.request_count("auditevents") == asked, "a stream that has given up is not asked for again"
+    assert source.request_count("auditevents") == requests, "a stream that has given up is not requested again"
 
     engine = source.engine()
     streams.restart(engine, source.status().id)
@@ -330,9 +330,9 @@ def test_a_changed_configuration_takes_the_claim_of_a_waiting_run(
     moving, run, states = waiting_run(source, monkeypatch)
     source.save(token=source.sandbox.issue_token())
     assert outcome(source.collect()) == "Collected"
-    asked = source.request_count("auditevents")
+    requests = source.request_count("auditevents")
     moving.advance(600)
     run.join(60)
     assert "Another run reads audit now" in (states[0].message or "")
-    assert source.request_count("auditevents") == asked, "the old holder notices before its next request"
+    assert source.request_count("auditevents") == requests, "the old holder notices before its next request"
     assert stored(source) == truth(source)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.prefect
 
 
-def told(source: Source) -> list[tuple[str, str, str]]:
+def reported(source: Source) -> list[tuple[str, str, str]]:
     engine = source.engine()
     with engine.connect() as connection:
         rows = connection.execute(text("SELECT name, severity, tracker FROM health_events ORDER BY id")).all()
@@ -43,12 +43,12 @@ def test_a_refused_token_is_one_event_however_many_runs_find_it(source: Source) 
     source.sandbox.fault("revoked")
     for _ in range(3):
         source.collect()
-    assert told(source) == [("ThirdPartyConfigError", "Error", "error")]
+    assert reported(source) == [("ThirdPartyConfigError", "Error", "error")]
     source.sandbox.clear_faults()
     source.save(token=source.sandbox.issue_token())
     source.collect()
     source.collect()
-    assert told(source) == [("ThirdPartyConfigError", "Error", "error"), ("Recovered", "Error", "error")]
+    assert reported(source) == [("ThirdPartyConfigError", "Error", "error"), ("Recovered", "Error", "error")]
     assert count(source, "SELECT count(*) FROM health_events WHERE published_ns IS NULL") == 0
 
     first, second = wait_until(lambda: (found := emitted(source)) and len(found) == 2 and found)
@@ -64,7 +64,7 @@ def test_a_refused_token_is_one_event_however_many_runs_find_it(source: Source) 
 def test_a_fault_that_passes_within_a_tick_is_no_event(source: Source, quick: QuickClock) -> None:
     source.sandbox.fault("500", api="auditevents", times=4)
     source.collect()
-    assert told(source) == []
+    assert reported(source) == []
 
 
 def test_ninety_minutes_of_503_are_a_warning_then_an_error_then_a_recovery(source: Source, quick: QuickClock) -> None:
@@ -73,7 +73,7 @@ def test_ninety_minutes_of_503_are_a_warning_then_an_error_then_a_recovery(sourc
     source.sandbox.clear_faults()
     source.save(token=source.sandbox.issue_token())
     assert outcome(source.collect()) == "Collected"
-    assert [one for one in told(source) if one[2] == "error/audit"] == [
+    assert [one for one in reported(source) if one[2] == "error/audit"] == [
         ("ThirdPartyGenericError", "Warning", "error/audit"),
         ("ThirdPartyGenericError", "Error", "error/audit"),
         ("Recovered", "Error", "error/audit"),
@@ -88,7 +88,7 @@ def test_a_scope_that_comes_back_heals_its_api_by_itself(source: Source) -> None
     source.sandbox.clear_faults()
     source.collect()
     assert outcome(source.collect()) == "Collected"
-    assert told(source) == [
+    assert reported(source) == [
         ("ScopeLost", "Warning", "scope/auditevents"),
         ("ThirdPartyConfigError", "Error", "error/audit"),
         ("ScopeGained", "Warning", "scope/auditevents"),
@@ -104,9 +104,9 @@ def test_a_token_of_another_account_is_refused_until_the_account_is_unpinned(sou
     state = source.collect()
     assert outcome(state) == "ThirdPartyConfigError"
     assert "The token is of account ANOTHERACCOUNT" in (state.message or "")
-    asked = source.request_count()
+    requests = source.request_count()
     assert outcome(source.collect()) == "ThirdPartyConfigError"
-    assert source.request_count() == asked, "not one page was asked for with it"
+    assert source.request_count() == requests, "not one page was requested with it"
     assert source.status().account_uuid == before.account_uuid
     engine = source.engine()
     sources.unpin_account(engine, before.id)
@@ -131,7 +131,7 @@ def test_a_store_that_is_away_for_the_whole_window_is_told_at_once_and_stored_wh
     source.url = good
     source.save()
     assert outcome(source.collect()) == "Collected"
-    found = [one for one in told(source) if one[2] == "error"]
+    found = [one for one in reported(source) if one[2] == "error"]
     assert found == [
         ("FirstPartyGenericError", "Warning", "error"),
         ("FirstPartyGenericError", "Error", "error"),
@@ -150,10 +150,10 @@ def test_a_server_that_refuses_every_cursor_is_asked_from_a_time_once(source: So
     source.sandbox.fault("rejected_cursor", api="auditevents")
     assert outcome(source.collect()) == "Collected"
     assert outcome(source.collect()) == "ThirdPartyConfigError"
-    asked = source.request_count("auditevents")
+    requests = source.request_count("auditevents")
     assert outcome(source.collect()) == "ThirdPartyConfigError"
-    assert source.request_count("auditevents") == asked
-    assert [name for name, _, _ in told(source)] == ["CursorRejected", "ThirdPartyConfigError"]
+    assert source.request_count("auditevents") == requests
+    assert [name for name, _, _ in reported(source)] == ["CursorRejected", "ThirdPartyConfigError"]
 
 
 @pytest.mark.torture
@@ -170,7 +170,7 @@ def test_a_token_that_is_replaced_between_two_pages_is_no_change_of_health(sourc
     run.join(90)
     assert outcome(states[0]) == "Collected"
     assert count(source, "SELECT count(*) FROM events") == 3300
-    assert told(source) == []
+    assert reported(source) == []
 
 
 def test_a_block_that_was_made_invalid_is_told_and_so_is_its_mending(source: Source) -> None:
@@ -178,11 +178,11 @@ def test_a_block_that_was_made_invalid_is_told_and_so_is_its_mending(source: Sou
     source.save(base_url="https://example.com")
     for _ in range(2):
         assert outcome(source.collect()) == "ThirdPartyConfigError"
-    assert told(source) == [("ThirdPartyConfigError", "Error", "error")]
+    assert reported(source) == [("ThirdPartyConfigError", "Error", "error")]
     assert source.status().state == "ThirdPartyConfigError"
     source.save()
     assert outcome(source.collect()) == "Collected"
-    assert told(source)[-1] == ("Recovered", "Error", "error")
+    assert reported(source)[-1] == ("Recovered", "Error", "error")
 
 
 def test_a_run_that_is_asked_to_end_ends_after_its_page_and_a_later_one_goes_on(source: Source) -> None:

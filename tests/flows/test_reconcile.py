@@ -41,9 +41,9 @@ def reconcile(source: Source, **wishes: Any) -> State[Any]:
     return state
 
 
-def told(source: Source) -> list[tuple[str, str, str]]:
-    asked = "SELECT name, api, description FROM health_events WHERE name LIKE 'Events%' ORDER BY id"
-    return query_store(source, asked)  # type: ignore[return-value]
+def reported(source: Source) -> list[tuple[str, str, str]]:
+    query = "SELECT name, api, description FROM health_events WHERE name LIKE 'Events%' ORDER BY id"
+    return query_store(source, query)  # type: ignore[return-value]
 
 
 def test_what_is_complete_stays_as_it_is(source: Source) -> None:
@@ -56,7 +56,7 @@ def test_what_is_complete_stays_as_it_is(source: Source) -> None:
     assert query_store(source, COUNTS) == [(0, 0, 0, 0)] * 3
     assert artifacts(source, "reconcile-")[-1].data == 100
     assert "not there" in artifacts(source, "reconcile-table-")[-1].data
-    assert told(source) == []
+    assert reported(source) == []
     report = artifacts(source, "coverage-")[-1].data
     assert all(api in report for api in Api)
 
@@ -71,7 +71,7 @@ def test_what_the_server_left_out_was_missed(source: Source) -> None:
     assert sorted(query_store(source, COUNTS)) == [(0, 0, 0, 0), (0, 0, 0, 0), (7, 0, 0, 0)]
     source.collect()
     assert sorted(query_store(source, COUNTS)) == [(0, 0, 0, 0), (0, 0, 0, 0), (0, 0, 7, 0)]
-    ((name, api, description),) = told(source)
+    ((name, api, description),) = reported(source)
     assert (name, api) == ("EventsMissed", "audit")
     assert description.startswith("Live collection of audit had missed 7 events: ")
     for uuid, _ in query_store(source, "SELECT uuid, time_ns FROM late_or_missed ORDER BY time_ns LIMIT 5"):
@@ -87,7 +87,7 @@ def test_what_arrives_late_is_late(source: Source) -> None:
     assert "4 were not there" in (reconcile(source, apis=["itemUsage"]).message or "")
     assert "0 new events" in (source.collect().message or "")
     assert sorted(query_store(source, COUNTS)) == [(0, 0, 0, 0), (0, 0, 0, 0), (0, 4, 0, 0)]
-    assert told(source) == []
+    assert reported(source) == []
     assert bodies(source) == truth(source)
 
 
@@ -109,7 +109,7 @@ def test_a_body_that_has_changed_is_reported_and_kept(source: Source) -> None:
     assert f"0 were not there, {changed} have changed" in (state.message or "")
     assert bodies(source) == before
     assert query_store(source, "SELECT count(*), count(DISTINCT uuid) FROM changed_bodies") == [(changed, changed)]
-    assert {(name, api) for name, api, _ in told(source)} == {("EventsChanged", "audit")}
+    assert {(name, api) for name, api, _ in reported(source)} == {("EventsChanged", "audit")}
 
 
 def test_an_api_that_is_stopped_in_error_is_not_asked_for(source: Source) -> None:
@@ -117,11 +117,11 @@ def test_an_api_that_is_stopped_in_error_is_not_asked_for(source: Source) -> Non
     source.sandbox.fault("lost_scope", api="auditevents")
     source.collect()
     source.collect()
-    asked = source.sandbox.requests()["endpoints"]["POST /api/v2/auditevents"]["requests"]
+    requests = source.sandbox.requests()["endpoints"]["POST /api/v2/auditevents"]["requests"]
     state = reconcile(source)
     assert "audit is stopped in error and was not compared." in (state.message or "")
     assert f"{2 * PER_API:,} events compared" in (state.message or "")
-    assert source.sandbox.requests()["endpoints"]["POST /api/v2/auditevents"]["requests"] == asked
+    assert source.sandbox.requests()["endpoints"]["POST /api/v2/auditevents"]["requests"] == requests
 
 
 def test_where_nothing_was_collected_there_is_nothing_to_compare(source: Source) -> None:

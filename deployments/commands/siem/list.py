@@ -10,7 +10,7 @@ from blocks.store import source_status
 from blocks.store.forwarding import forward_status
 from deployments.commands.support import overview
 from deployments.commands.support.options import Json
-from deployments.commands.support.pair_view import NONE_YET, state_style
+from deployments.commands.support.pair_line import NONE_YET, state_style
 from deployments.terminal_output import print_json, print_note, print_table, printable
 
 if TYPE_CHECKING:

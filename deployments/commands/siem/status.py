@@ -12,7 +12,8 @@ from blocks.store import source_status
 from blocks.store.forwarding import forward_status
 from deployments.commands.support import overview
 from deployments.commands.support.options import Json, OfSource, OneSiem
-from deployments.commands.support.pair_view import NONE_YET, STYLES, pair_as_json, position_state, state_style
+from deployments.commands.support.pair_json import pair_as_json, position_state
+from deployments.commands.support.pair_line import NONE_YET, STYLES, state_style
 from deployments.commands.support.retries import retry_line
 from deployments.terminal_output import (
     format_age,

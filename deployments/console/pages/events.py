@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError
-from blocks.store import audit_log, lifecycle
+from blocks.store import audit_log, sources
 from blocks.store.search import counts, run_indexer
 from blocks.store.search.results import search
 from deployments.console import event_charts
@@ -58,7 +58,7 @@ def events(view: View) -> Response:
         after=position_text(found.after) if found else "",
         index=run_indexer.status(view.reader),
         has_events=bool(rows) or counts.span(view.reader) is not None,
-        sources=_source_names(view),
+        sources=sources.names_by_id(view.reader),
         names=known_names(view.reader, {value for values in address.filters.values() for value in values}),
         labels=LABELS,
         presets=PRESETS,
@@ -164,10 +164,6 @@ def _detail_context(view: View, opened: EventDetails | None) -> dict[str, Any]:
         return {"opened": None, "row": None}
     (row,) = event_rows(view.reader, [opened.hit])
     return {"opened": opened, "row": row, "words": words_of(opened.hit.api, row.members)}
-
-
-def _source_names(view: View) -> dict[str, str]:
-    return {source.id: source.name for source in lifecycle.all_by_id(view.reader).values()}
 
 
 ROUTES = [

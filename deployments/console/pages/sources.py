@@ -53,7 +53,7 @@ def _rows(view: View) -> list[SourceRow]:
 def strips(view: View) -> Response:
     """The coverage strips of the sources `?ids=a,b`, as rows of a fragment."""
     ids = view.query("ids").split(",")[:STRIPS_MAX]
-    named = {source_id: name for name, source_id in stored.ids_by_name(view.engine).items()}
+    named = stored.names_by_id(view.engine)
     found = [
         (source_id, view.console.strips.strip(view.engine, source_id, named[source_id]))
         for source_id in ids

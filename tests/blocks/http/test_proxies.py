@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.http import proxies, tls
+from blocks.http import proxies
 
 PROXY = "http://proxy.example:3128"
 FOR_HTTPX = {
@@ -135,16 +133,3 @@ def test_a_proxy_that_is_none_stops_what_needs_it_and_nothing_else(text: str, ma
     assert (raised.value.code, "secret" in str(raised.value)) == ("environment", False)
     assert proxies.proxy_of("http://a.example", environment) is None
     assert proxies.proxy_of("https://b.example", environment) is None
-
-
-def test_certificates_that_are_not_there_are_taken_out_and_stop_https(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SSL_CERT_FILE_AS_SET", "SSL_CERT_FILE"):
-        monkeypatch.setenv(name, "")
-    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/authority.pem")
-    monkeypatch.delenv("SSL_CERT_FILE_AS_SET")
-    (sentence,) = proxies.make_readable(os.environ)
-    assert "SSL_CERT_FILE names '/nowhere/authority.pem'" in sentence
-    assert "SSL_CERT_FILE" not in os.environ
-    httpx.Client().close()
-    with pytest.raises(ThirdPartyConfigError, match="SSL_CERT_FILE names"):
-        tls.trusted()

@@ -145,12 +145,6 @@ def test_a_proxy_never_sees_the_password(monkeypatch: pytest.MonkeyPatch) -> Non
     assert variables["NO_PROXY"] == variables["no_proxy"] == "intranet,127.0.0.1,localhost,::1"
 
 
-def test_without_an_up_prefect_starts_a_temporary_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert server_access.activate() == server_access.PrefectAccess("temporary")
-    assert "PREFECT_API_URL" not in os.environ
-    assert os.environ["PREFECT_SERVER_ENCRYPTION_KEY"] == server_secrets.load_secrets().encryption_key
-
-
 def test_a_running_up_is_found_and_a_stale_one_is_not() -> None:
     with server(password=server_secrets.load_secrets().api_password) as url:
         with up_lock.hold():
@@ -170,15 +164,6 @@ def test_a_server_that_is_not_ours_is_not_taken_for_up(password: str | None) -> 
         assert server_access.find_running() is None
 
 
-def test_a_second_up_is_an_error() -> None:
-    with (
-        up_lock.hold(),
-        pytest.raises(FirstPartyGenericError, match="`up` is already running"),
-        up_lock.hold(),
-    ):
-        pass
-
-
 def test_a_server_of_the_users_own_is_used_as_it_is(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with server(password="theirs") as url:
         os.environ["PREFECT_API_URL"] = url
@@ -193,12 +178,6 @@ def test_an_open_server_of_the_users_own_gets_a_warning() -> None:
         os.environ["PREFECT_API_URL"] = url
         (warning,) = server_access.activate().warnings
     assert warning.startswith(f"The Prefect server at {url} does not require a password")
-
-
-def test_prefect_imported_too_early_is_an_error_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "prefect", sys)
-    with pytest.raises(RuntimeError, match="after Prefect was imported with other settings"):
-        server_access.activate()
 
 
 def test_the_exports_survive_a_shell() -> None:

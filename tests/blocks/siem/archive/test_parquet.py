@@ -92,8 +92,8 @@ def test_the_same_batch_makes_the_same_bytes(tmp_path: Path) -> None:
 
 def test_hive_partitions_are_columns_too(tmp_path: Path) -> None:
     written(tmp_path, support.formatted(Api.AUDIT, 5, source="a/b é"))
-    asked = f"select distinct source, api, \"date\"::text, hour::int from read_parquet('{tmp_path}/**/*.parquet')"
-    assert duckdb.sql(asked).fetchall() == [("a/b é", "audit", "2026-03-04", 5)]
+    query = f"select distinct source, api, \"date\"::text, hour::int from read_parquet('{tmp_path}/**/*.parquet')"
+    assert duckdb.sql(query).fetchall() == [("a/b é", "audit", "2026-03-04", 5)]
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

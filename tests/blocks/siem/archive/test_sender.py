@@ -93,8 +93,8 @@ def test_no_name_of_a_source_leads_elsewhere(tmp_path: Path, s3: S3Server, sourc
         sender.send(one_batch(sender, support.events(Api.SIGN_IN, 1), source=source))
         (file,) = files.rglob("*.gz")
         assert file.relative_to(files).parts[1:4] == ("api=sign-in", "date=2026-03-04", "hour=05")
-        told = f"select distinct source from read_json('{files}/**/*.ndjson.gz', hive_partitioning = true)"
-        assert duckdb.sql(told).fetchall() == [(source,)]
+        query = f"select distinct source from read_json('{files}/**/*.ndjson.gz', hive_partitioning = true)"
+        assert duckdb.sql(query).fetchall() == [(source,)]
     assert list(tmp_path.iterdir()) == [root]
 
 

@@ -170,7 +170,7 @@ def test_deferred_events_are_sent_again_and_rejected_ones_are_not() -> None:
 
 
 def test_413_to_what_was_put_off_halves_that_alone() -> None:
-    """What was taken before it is not sent twice, and what was refused is not told twice."""
+    """What was taken before it is not sent twice, and what was rejected is not reported twice."""
 
     def answer(batch: Batch) -> BatchResult:
         if len(batch.records) == 8:

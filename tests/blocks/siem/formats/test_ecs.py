@@ -71,7 +71,7 @@ AUDIT = {
 }
 
 
-def told(found: dict[str, Any]) -> dict[str, Any]:
+def own_members(found: dict[str, Any]) -> dict[str, Any]:
     """Without the original, and without what is the same for all."""
     same = {"ecs", "data_stream", "onepassword_source", "tags", "labels"}
     assert json.loads(found["event"].pop("original"))
@@ -79,7 +79,7 @@ def told(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_sign_in_attempt() -> None:
-    assert told(formatted("ecs", Api.SIGN_IN, SIGN_IN)) == {
+    assert own_members(formatted("ecs", Api.SIGN_IN, SIGN_IN)) == {
         "@timestamp": TIME,
         "event": {
             "kind": "event",
@@ -125,7 +125,7 @@ def test_a_sign_in_attempt() -> None:
 
 
 def test_an_item_usage() -> None:
-    found = told(formatted("ecs", Api.ITEM_USAGE, ITEM))
+    found = own_members(formatted("ecs", Api.ITEM_USAGE, ITEM))
     assert found["event"] == {
         "kind": "event",
         "category": ["file"],
@@ -144,7 +144,7 @@ def test_an_item_usage() -> None:
 
 
 def test_an_audit_event() -> None:
-    found = told(formatted("ecs", Api.AUDIT, AUDIT))
+    found = own_members(formatted("ecs", Api.AUDIT, AUDIT))
     assert found["event"]["category"] == ["configuration"]
     assert found["event"]["type"] == ["access"]
     assert found["event"]["action"] == "join"

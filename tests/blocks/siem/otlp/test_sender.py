@@ -1,4 +1,4 @@
-"""OpenTelemetry logs: what a record holds, partial success, and which answers are asked again."""
+"""OpenTelemetry logs: what a record holds, partial success, and which answers are requested again."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_a_record_holds_the_event_as_the_conventions_have_it(collector: Collecto
 
 
 @pytest.mark.parametrize(
-    ("api", "told", "severity"),
+    ("api", "body", "severity"),
     [
         (Api.SIGN_IN, {"category": "success"}, (SEVERITY_NUMBER_INFO, "INFO")),
         (Api.SIGN_IN, {"category": "firewall_reported_success"}, (SEVERITY_NUMBER_INFO, "INFO")),
@@ -147,9 +147,9 @@ def test_a_record_holds_the_event_as_the_conventions_have_it(collector: Collecto
     ],
 )
 def test_a_failed_sign_in_is_a_warning(
-    collector: Collector, sender: OtlpSender, api: Api, told: dict[str, str], severity: tuple[int, str]
+    collector: Collector, sender: OtlpSender, api: Api, body: dict[str, str], severity: tuple[int, str]
 ) -> None:
-    send(sender, support.event(api, **told), api=api)
+    send(sender, support.event(api, **body), api=api)
     assert (only(collector).severity_number, only(collector).severity_text) == severity
 
 
@@ -223,8 +223,8 @@ def test_a_partial_success_rejects_all_records_and_sends_none_again(receiver: Re
     answer = send(sender)
     assert [one.index for one in answer.rejected] == list(range(10))
     assert {one.code for one in answer.rejected} == {"partial-success"}
-    told = "The receiver rejected 5 of 10 records, and it does not say which: body too long"
-    assert {one.answer for one in answer.rejected} == {told}
+    reason = "The receiver rejected 5 of 10 records, and it does not say which: body too long"
+    assert {one.answer for one in answer.rejected} == {reason}
     assert (answer.deferred, receiver.request_count) == ((), 1)
 
 

@@ -50,9 +50,9 @@ class TestSplunk(HttpConformance):
         for line in request.body.splitlines():
             fields = json.loads(line)["fields"]
             facts = {name.removeprefix(FACTS): value for name, value in fields.items() if name.startswith(FACTS)}
-            told = {name: value for name, value in fields.items() if not name.startswith(FACTS)}
+            metadata = {name: value for name, value in fields.items() if not name.startswith(FACTS)}
             document = line[line.index(b',"event":') + len(b',"event":') : -1]
-            yield Arrived(document, uuid_of(document), facts, told)
+            yield Arrived(document, uuid_of(document), facts, metadata)
 
     def faulty(self) -> tuple[SplunkSiem, set[str]]:
         block = SplunkSiem(
@@ -185,8 +185,8 @@ def test_a_batch_is_sent_once_it_is_indexed(hec: Hec, sender: SplunkSender) -> N
     hec.vendor.acknowledge = 3
     for _ in range(2):
         sender.send(support.batch(sender, [support.event()]))
-    asked = [json.loads(one.body) for one in hec.receiver.requests if one.path.endswith("/ack")]
-    assert asked == [{"acks": [0]}] * 3 + [{"acks": [1]}] * 3
+    polls = [json.loads(one.body) for one in hec.receiver.requests if one.path.endswith("/ack")]
+    assert polls == [{"acks": [0]}] * 3 + [{"acks": [1]}] * 3
     assert hec.slept == [0.25, 0.5] * 2
 
 

@@ -49,11 +49,11 @@ class TestSumoLogic(HttpConformance):
             return
         fields = fields_of(request)
         facts = {name.removeprefix(FACTS): value for name, value in fields.items() if name.startswith(FACTS)}
-        told = {name: value for name, value in fields.items() if not name.startswith(FACTS)}
-        told["_source"] = request.headers["x-sumo-name"]
-        told["_sourceCategory"] = request.headers["x-sumo-category"]
+        metadata = {name: value for name, value in fields.items() if not name.startswith(FACTS)}
+        metadata["_source"] = request.headers["x-sumo-name"]
+        metadata["_sourceCategory"] = request.headers["x-sumo-category"]
         for line in request.body.splitlines():
-            yield Arrived(line, uuid_of(line), facts, told)
+            yield Arrived(line, uuid_of(line), facts, metadata)
 
     def faulty(self) -> tuple[SumoLogicSiem, set[str]]:
         block = SumoLogicSiem(url=SecretStr(f"http://sumo.example.com/{CODE}"), source_name="é", source_host="a\nb")

@@ -56,7 +56,7 @@ class Conformance(HttpConformance):
         for line in vendor.documents(request):
             envelope = json.loads(line)
             if "received" not in envelope:  # ECS and OCSF hold all of it themselves
-                yield Arrived(line, uuid_of(line), metadata=told_in(envelope))
+                yield Arrived(line, uuid_of(line), metadata=metadata_in(envelope))
                 continue
             facts = {name: envelope.pop(name) for name in FACTS & set(envelope)}
             document = line.partition(b'"event":')[2][:-1]
@@ -81,7 +81,7 @@ class Conformance(HttpConformance):
         assert sender.check()
 
 
-def told_in(document: Any) -> dict[str, Any]:
+def metadata_in(document: Any) -> dict[str, Any]:
     """The metadata that a document of ECS or OCSF holds."""
     if "ecs" in document:
         ours = {f"_{name}": value for name, value in document["onepassword_source"].items() if name != "api"}

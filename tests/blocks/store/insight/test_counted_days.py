@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
 from support.indexed_events import DAY_NS, HOUR_NS, NOON_NS, CollectedEvents, index_all
 
-from blocks.errors import FirstPartyGenericError
 from blocks.events_api.models import Api
 from blocks.store import lifecycle
-from blocks.store.insight import counted_days, run_counter
+from blocks.store.insight import counted_days
 from blocks.store.insight.counted_days import CountsCache, count_stale_days, read_past, read_span, uncounted_days
 
 if TYPE_CHECKING:
@@ -137,32 +135,6 @@ def test_many_streams_take_several_statements(collected: CollectedEvents, monkey
     index_all(collected.engine)
     assert counted_events(collected, YESTERDAY_NS, NOON_NS) == (3, 0)
     assert counted_events(collected, (TODAY - 1) * DAY_NS, NOON_NS) == (3, 0)
-
-
-def test_the_counter_counts_until_it_is_stopped_and_survives_errors(
-    collected: CollectedEvents, engine: Engine, monkeypatch: pytest.MonkeyPatch, rows: Rows
-) -> None:
-    collected.sign_in("a", YESTERDAY_NS)
-    index_all(engine)
-    stop, pauses = threading.Event(), []
-    real, failures = count_stale_days, [1, 2]
-
-    def fail_twice(engine: Engine, limit: int) -> int:
-        if failures:
-            failures.pop()
-            raise FirstPartyGenericError("The store did not answer.", hint="", code="store")
-        return real(engine, limit)
-
-    def wait(seconds: float) -> None:
-        pauses.append(seconds)
-        if len(pauses) == 4:
-            stop.set()
-
-    monkeypatch.setattr(run_counter, "count_stale_days", fail_twice)
-    run_counter.run_counter(engine, stop, wait)
-    retry = run_counter.RETRY_SECONDS
-    assert pauses == [retry, 2 * retry, run_counter.PAUSE_SECONDS, run_counter.IDLE_SECONDS]
-    assert rows(STORED) == [(TODAY - 1, 1)]
 
 
 def test_what_was_summed_is_not_read_again_until_an_event_comes(

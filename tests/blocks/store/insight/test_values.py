@@ -10,8 +10,7 @@ from support.indexed_events import ANA, BO, CollectedEvents, index_all, indexed
 from blocks.config.name_file import NamedObject
 from blocks.store import names
 from blocks.store.insight import values
-from blocks.store.insight.texts import Texts, largest
-from blocks.store.insight.values import GONE, KnownName, known_names, read_numbers, read_values
+from blocks.store.insight.values import KnownName, known_names, read_numbers, read_values
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -32,21 +31,6 @@ def test_numbers_and_texts_lead_to_each_other(filled: Engine) -> None:
     assert read_numbers(filled, "moon") == set()
     assert read_values(filled, []) == {}
     assert len(indexed(filled)) == 2
-
-
-def test_texts_are_read_when_they_are_shown(filled: Engine) -> None:
-    (number,) = read_numbers(filled, "reveal")
-    texts = Texts(filled, [])
-    assert texts.of(number) == GONE
-    assert texts.of_each([number, 0, 999_999]) == ["reveal", "", GONE]
-    assert texts.of(number) == "reveal"
-    assert [(one.value, one.events) for one in texts.figures({number: 3, 0: 5})] == [("", 5), ("reveal", 3)]
-    assert texts.number("grant") == read_numbers(filled, "grant")
-
-
-def test_the_largest_come_first_and_equal_ones_by_their_number() -> None:
-    assert largest({3: 1, 1: 1, 2: 9}, 2) == [(2, 9), (1, 1)]
-    assert largest({3: 1, 1: 1}, None) == [(1, 1), (3, 1)]
 
 
 def test_names_of_users_come_from_events_and_others_are_imported(

@@ -23,7 +23,7 @@ HOSTILE = "<script>x</script>\u202e\x1b[31m"
 
 
 @pytest.fixture
-def told(store: Engine, moving: MovingClock) -> None:
+def reported_health(store: Engine, moving: MovingClock) -> None:
     """An error that ended, a warning that is open, and a report."""
     sources.save(store, SOURCE)
     sources.save(store, replace(SOURCE, id="2" * 32, name="other"))
@@ -50,7 +50,7 @@ def test_without_events_all_is_well(viewer: ConsoleClient, store: Engine) -> Non
     assert "There is no health event that matches." in text
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("reported_health")
 def test_each_event_has_its_hint_and_what_ended_it(viewer: ConsoleClient) -> None:
     text = rows(viewer)
     assert "The token is rejected. Renew it. The token works again." in text
@@ -59,13 +59,13 @@ def test_each_event_has_its_hint_and_what_ended_it(viewer: ConsoleClient) -> Non
     assert f'href="/console/sources/{SOURCE.id}"' in viewer.page("/health")
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("reported_health")
 def test_what_is_open_stands_first(viewer: ConsoleClient) -> None:
     assert "Open now Source Level Event Since" in shown_text(viewer.page("/health"))
     assert "still open" in rows(viewer)
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("reported_health")
 @pytest.mark.parametrize(
     ("query", "there", "gone"),
     [
@@ -84,7 +84,7 @@ def test_events_are_filtered(viewer: ConsoleClient, query: str, there: str, gone
     assert gone not in text
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("reported_health")
 def test_old_events_are_left_out(viewer: ConsoleClient, moving: MovingClock) -> None:
     moving.advance(2 * 86_400)
     viewer = viewer.as_role(Role.VIEWER)
@@ -93,13 +93,13 @@ def test_old_events_are_left_out(viewer: ConsoleClient, moving: MovingClock) -> 
     assert "Open now Source" in shown_text(viewer.page("/health?time=24h"))
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("reported_health")
 @pytest.mark.parametrize("query", ["?time=x", "?start=-1", "?start=99999999999999999999", "?source='", "?state=x"])
 def test_a_wrong_address_breaks_nothing(viewer: ConsoleClient, query: str) -> None:
     viewer.page(f"/health{query}")
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("reported_health")
 def test_texts_of_others_are_harmless(viewer: ConsoleClient) -> None:
     page = viewer.page("/health")
     assert "<script>x" not in page

@@ -1,11 +1,9 @@
-"""`names`, as a person types it."""
+"""The command `names import`: from files and standard input, all or nothing."""
 
 from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -25,20 +23,6 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     Path("vaults.json").write_text(json.dumps(VAULTS))
     Path("items.json").write_text(json.dumps(ITEMS))
     return CommandCalls(capsys)
-
-
-def test_names_are_imported_listed_and_removed(call: CommandCalls) -> None:
-    assert call("names", "import", "vaults.json") == "2 vaults: 2 added, 0 changed, 0 kept.\n"
-    assert "personal data" in call.err
-    assert call("names", "import", "items.json") == "1 item: 1 added, 0 changed, 0 kept.\n"
-    shown = call("names", "list", "BANK").splitlines()
-    assert shown[0].split() == ["name", "kind", "uuid", "vault"]
-    assert [line.split() for line in shown[1:]] == [["Bank", "item", "i1", "v1"]]
-    assert "\x1b" not in call("names", "list")
-    assert call("names", "remove", "v1") == "1 name removed.\n"
-    assert call("names", "remove", "--all", "--yes") == "2 names removed.\n"
-    assert call("names", "list") == ""
-    assert "No names are imported" in call.err
 
 
 def test_standard_input_and_json(call: CommandCalls, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,21 +48,3 @@ def test_nothing_is_stored_from_a_file_with_a_problem(call: CommandCalls, monkey
     monkeypatch.setattr(name_file, "FILE_MAX", 10)
     assert "vaults.json: it is larger than" in call("names", "import", "vaults.json", code=cli.WRONG_USE)
     assert not Path("events.db").exists()
-
-
-def test_removing_is_confirmed_and_never_a_guess(call: CommandCalls) -> None:
-    call("names", "import", "vaults.json")
-    assert "Give either --all or the ids" in call("names", "remove", code=cli.WRONG_USE)
-    assert "Give either --all or the ids" in call("names", "remove", "v1", "--all", code=cli.WRONG_USE)
-    assert "Nothing was removed" in call("names", "remove", "--all", code=cli.WRONG_USE)
-    assert len(call.json("names", "list")) == 2
-
-
-def test_names_need_no_prefect(call: CommandCalls, tmp_path: Path) -> None:
-    code = (
-        "import sys; from deployments import cli; cli.main(['names', 'import', 'vaults.json']);"
-        "cli.main(['names', 'list']);"
-        "sys.exit(any(name.partition('.')[0] == 'prefect' for name in sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
-import stat
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from support.command_calls import CommandCalls, source_config, write_document
+from support.command_calls import CommandCalls
+from support.lifecycle_commands import SCOPES, actions, apply, fail, fill, in_error, only_id, rows, token_of
 from support.prefect_reads import read_all
-from support.terminal import in_terminal
 
-from blocks.errors import TokenError
-from blocks.events_api.models import Api, Event, Page
 from blocks.prefect_names import block_name
-from blocks.store import pages, source_status, sources, streams
+from blocks.store import source_status, sources
 from deployments import cli
 
 if TYPE_CHECKING:
@@ -30,9 +24,6 @@ if TYPE_CHECKING:
     from deployments.sandbox.process import SandboxProcess
 
 pytestmark = pytest.mark.prefect
-
-COMMAND = [sys.executable, "-m", "deployments.cli"]
-SCOPES = ("signinattempts", "itemusages", "auditevents")
 
 
 @pytest.fixture(autouse=True)
@@ -51,12 +42,6 @@ def source(name: str, call: CommandCalls, api: SandboxProcess) -> str:
     """A source that was applied, and never run."""
     apply(call, name, api)
     return name
-
-
-def apply(call: CommandCalls, name: str, api: SandboxProcess, *flags: str, code: int = cli.DONE, **members: Any) -> str:
-    config = source_config(name, api, **{"collect_from": "7d", **members})
-    write_document("source.json", {"source": config})
-    return call("apply", "source.json", *flags, code=code)
 
 
 def blocks(name: str) -> list[str]:
@@ -86,69 +71,6 @@ def schedules(name: str) -> dict[str, bool]:
     with get_client(sync_client=True) as client:
         found = deployments_of(client, name)
     return {str(one.entrypoint).rpartition(".")[2]: bool(one.paused) for one in found if one.schedules}
-
-
-def token_of(name: str) -> str:
-    from deployments import sources as applied
-
-    found = applied.find(name)
-    assert found
-    return found.credentials.api_token.get_secret_value()
-
-
-def rows(query: str) -> list[tuple[Any, ...]]:
-    engine = source_status.open_store()
-    with engine.connect() as connection:
-        found = [tuple(row) for row in connection.execute(text(query))]
-    engine.dispose()
-    return found
-
-
-def actions() -> list[str]:
-    """The audit log without what `apply` records of a new or changed configuration."""
-    query = "SELECT action FROM audit_log WHERE action NOT IN ('create', 'configure') ORDER BY id"
-    return [action for (action,) in rows(query)]
-
-
-def only_id() -> str:
-    ((source_id,),) = rows("SELECT id FROM sources")
-    return str(source_id)
-
-
-def in_error(source: str) -> bool:
-    return source_status.sources(source_status.open_store(), source)[0].in_error
-
-
-def fill(source: str) -> None:
-    """What a run brings: ten events of each API, and a cursor."""
-    engine = source_status.open_store()
-    for view in streams.of_source(engine, source_status.sources(engine, source)[0].id, tuple(Api)):
-        claim = streams.acquire(engine, view, "filler")
-        assert claim
-        events = [Event(f"{n}", n, f'{{"uuid":"{n}"}}') for n in range(10)]
-        pages.commit_page(
-            engine, claim, Page("c", has_more=False, events=events, invalid_items=[]), after=None, api_version="v2"
-        )
-        streams.record_drain(engine, claim, 1)
-    engine.dispose()
-
-
-def fail(source: str) -> None:
-    """What a run leaves whose token was rejected."""
-    engine = source_status.open_store()
-    (status,) = source_status.sources(engine, source)
-    ((fingerprint,),) = rows(f"SELECT fingerprint FROM sources WHERE id = '{status.id}'")
-    error = TokenError("The Events API refuses the token.", code="401")
-    for view in streams.of_source(engine, status.id, tuple(Api)):
-        claim = streams.acquire(engine, view, "failing")
-        assert claim
-        streams.stop(engine, claim, error, fingerprint)
-    sources.save_state(engine, status.id, error.name, str(error), "failing")
-    engine.dispose()
-    assert in_error(source)
-
-
-# restart and apply
 
 
 def test_a_restart_clears_the_error_and_collects_in_this_process(
@@ -190,106 +112,6 @@ def test_an_unknown_source_is_one_clear_line(call: CommandCalls, command: str) -
     )
 
 
-# token
-
-
-def give(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO(token + "\n"))
-
-
-def test_a_new_token_is_checked_and_replaces_the_old_one(
-    call: CommandCalls, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fail(source)
-    new = api.issue_token()
-    give(monkeypatch, new)
-    shown = call("token", source)
-    assert shown.startswith(f"{source}: the token was replaced with one of account ")
-    assert "auditevents, itemusages, signinattempts" in shown.replace("\n", " ")
-    assert token_of(source) == new
-    assert (in_error(source), actions()) == (False, ["token"])
-    assert new not in shown + call.err + str(rows("SELECT details FROM audit_log"))
-
-
-def test_all_problems_of_a_token_are_reported_at_once(
-    call: CommandCalls, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sources.save_introspection(source_status.open_store(), only_id(), frozenset(SCOPES), "THISACCOUNT")
-    give(monkeypatch, api.issue_token(["signinattempts"], account="OTHERACCOUNT"))
-    lines = call("token", source, code=cli.WRONG_USE).splitlines()
-    assert lines[0] == f"onepassword-source: The token was rejected; source '{source}' keeps the token that it has:"
-    assert "  It is of account OTHERACCOUNT, but the events are of account " in lines[1]
-    assert "  It lacks the scopes itemusages, auditevents; it has signinattempts." in lines[2]
-    assert token_of(source) == api.token
-    assert "token" not in actions()
-
-
-def test_a_rejected_token_does_not_replace_the_old_one(
-    call: CommandCalls, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    new = api.issue_token()
-    api.revoke(new)
-    for flags in ((), ("--unchecked",)):
-        give(monkeypatch, new)
-        assert "refuses the token" in call("token", source, *flags, code=cli.WRONG_USE)
-    give(monkeypatch, "cut off")
-    assert "the token has white space in it" in call("token", source, code=cli.WRONG_USE)
-    give(monkeypatch, "")
-    assert "There is no token on standard input." in call("token", source, code=cli.WRONG_USE)
-    assert token_of(source) == api.token
-
-
-def test_a_token_that_cannot_be_checked_is_taken_only_unchecked(
-    call: CommandCalls, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    api.fault("500", api="introspect")
-    new = api.issue_token()
-    give(monkeypatch, new)
-    shown = call("token", source, code=cli.IN_ERROR)
-    assert "The token could not be checked, so nothing was changed." in shown
-    assert "--unchecked" in shown
-    assert token_of(source) == api.token
-    monkeypatch.setenv("ONEPASSWORD_SOURCE_API_TOKEN", new)
-    assert call.json("token", source, "--unchecked")["scopes"] == sorted(SCOPES), "what the token itself claims"
-    assert "The token was not checked." in call.err
-    assert token_of(source) == new
-
-
-# export and list
-
-
-def test_an_export_is_masked_and_goes_round_through_apply(
-    call: CommandCalls, name: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    apply(call, name, api, description="Größe", category="sec", fields={"_siemForward": True}, api_version="v1")
-    call("export", name, "-o", "copy.json")
-    assert stat.S_IMODE(Path("copy.json").stat().st_mode) == 0o600
-    assert "The token is masked in it." in call.err
-    written = Path("copy.json").read_text()
-    assert (api.token in written, '"api_token": "********"' in written) == (False, True)
-    assert call("export", name) == written
-    monkeypatch.setenv("ONEPASSWORD_SOURCE_API_TOKEN", api.token)
-    assert call("apply", "copy.json").startswith(f"{name}: unchanged")
-    monkeypatch.delenv("ONEPASSWORD_SOURCE_API_TOKEN", raising=False)
-    assert json.loads(call("export", name, "--with-token"))["source"]["config"]["api_token"] == api.token
-
-
-def test_a_list_of_all_sources_in_80_columns(call: CommandCalls, source: str, api: SandboxProcess) -> None:
-    fill(source)
-    apply(call, "b", api, supported_apis=["audit"])
-    call("stop", "b")
-    apply(call, "a name that is so long that it has to be broken into several lines of the table", api)
-    call("delete", "b")
-    shown = call("list")
-    assert max(map(len, shown.splitlines())) <= 80
-    listed = {one["source"]: one for one in call.json("list")}
-    assert (listed[source]["health"], listed[source]["events"]) == ("not run yet", 30)
-    assert (listed["b"]["health"], listed["b"]["deleted_at"] is not None) == ("deleted", True)
-
-
-# stop and start
-
-
 def test_a_stopped_source_stays_stopped_and_can_be_run_by_hand(
     call: CommandCalls, source: str, api: SandboxProcess
 ) -> None:
@@ -309,9 +131,6 @@ def test_a_stopped_source_stays_stopped_and_can_be_run_by_hand(
     assert call("start", source).startswith(f"{source}: started.")
     assert (schedules(source), call.json("list")[0]["health"]) == ({"collect": False, "reconcile": False}, "healthy")
     assert actions() == ["stop", "apply", "start"]
-
-
-# rename and delete
 
 
 def test_a_renamed_source_keeps_everything(call: CommandCalls, source: str, api: SandboxProcess) -> None:
@@ -448,33 +267,6 @@ def test_credentials_and_a_store_that_others_use_stay(call: CommandCalls, source
     call("delete", "sharing")
     assert (blocks(source), blocks("sharing")) == ([], [])
     assert EventStore.load("shared-store")
-
-
-def test_a_purge_is_confirmed_by_typing_the_name(
-    call: CommandCalls, source: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill(source)
-    monkeypatch.setattr(sys, "stdin", io.StringIO())
-    assert "needs a confirmation. Without a terminal, add --yes." in call(
-        "delete", source, "--purge", code=cli.WRONG_USE
-    )
-    code, shown = in_terminal([*COMMAND, "delete", source, "--purge"], [("Type its name to continue: ", "other\n")])
-    assert (code, "Nothing was removed." in shown) == (cli.WRONG_USE, True)
-    assert call("events", source, "--format", "ndjson").count("\n") == 30
-    assert call("delete", source, "--purge", "--yes").startswith(f"{source}: purged. 30 events were removed")
-    assert (call.json("list"), rows("SELECT count(*) FROM events")) == ([], [(0,)])
-    assert actions() == ["delete", "purge", "purged"]
-
-
-def test_a_deleted_source_can_be_purged_later(call: CommandCalls, source: str, api: SandboxProcess) -> None:
-    fill(source)
-    call("delete", source)
-    answer = call.json("delete", source, "--purge", "--yes")
-    assert [answer["purged"]["apis"][one]["events"] for one in ("sign-in", "itemUsage", "audit")] == [10, 10, 10]
-    assert apply(call, source, api).startswith(f"{source}: created")
-
-
-# killed at any instruction
 
 
 class Killed(BaseException):

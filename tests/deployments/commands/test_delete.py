@@ -1,0 +1,66 @@
+"""The command `delete`: a purge is confirmed by the name, and may come later."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.command_calls import CommandCalls
+from support.lifecycle_commands import actions, apply, fill, rows
+from support.terminal import in_terminal
+
+from deployments import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from deployments.sandbox.process import SandboxProcess
+
+pytestmark = pytest.mark.prefect
+
+COMMAND = [sys.executable, "-m", "deployments.cli"]
+
+
+@pytest.fixture(autouse=True)
+def _without_faults(own_directory: Path, api: SandboxProcess) -> Iterator[None]:
+    yield
+    api.clear_faults()
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.node.name).removeprefix("test_")[:30] + request.node.name[-6:]
+
+
+@pytest.fixture
+def source(name: str, call: CommandCalls, api: SandboxProcess) -> str:
+    """A source that was applied, and never run."""
+    apply(call, name, api)
+    return name
+
+
+def test_a_purge_is_confirmed_by_typing_the_name(
+    call: CommandCalls, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(source)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert "needs a confirmation. Without a terminal, add --yes." in call(
+        "delete", source, "--purge", code=cli.WRONG_USE
+    )
+    code, shown = in_terminal([*COMMAND, "delete", source, "--purge"], [("Type its name to continue: ", "other\n")])
+    assert (code, "Nothing was removed." in shown) == (cli.WRONG_USE, True)
+    assert call("events", source, "--format", "ndjson").count("\n") == 30
+    assert call("delete", source, "--purge", "--yes").startswith(f"{source}: purged. 30 events were removed")
+    assert (call.json("list"), rows("SELECT count(*) FROM events")) == ([], [(0,)])
+    assert actions() == ["delete", "purge", "purged"]
+
+
+def test_a_deleted_source_can_be_purged_later(call: CommandCalls, source: str, api: SandboxProcess) -> None:
+    fill(source)
+    call("delete", source)
+    answer = call.json("delete", source, "--purge", "--yes")
+    assert [answer["purged"]["apis"][one]["events"] for one in ("sign-in", "itemUsage", "audit")] == [10, 10, 10]
+    assert apply(call, source, api).startswith(f"{source}: created")

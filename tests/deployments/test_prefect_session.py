@@ -1,0 +1,62 @@
+"""Prefect for one command: a temporary server where none runs, and its environment before its import."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deployments.prefect_api import server_access, server_secrets
+from deployments.prefect_session import ignoring_ctrl_c
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in [name for name in os.environ if name.startswith(("PREFECT", "ONEPASSWORD_SOURCE_"))]:
+        monkeypatch.delenv(name)
+    for name in (
+        "http_proxy",
+        "HTTP_PROXY",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+        "no_proxy",
+        "NO_PROXY",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delitem(sys.modules, "prefect", raising=False)
+    directory = tmp_path / "it's here"
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", str(directory))
+    # What activate() writes is put back after the test.
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    return directory
+
+
+def test_without_an_up_prefect_starts_a_temporary_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert server_access.activate() == server_access.PrefectAccess("temporary")
+    assert "PREFECT_API_URL" not in os.environ
+    assert os.environ["PREFECT_SERVER_ENCRYPTION_KEY"] == server_secrets.load_secrets().encryption_key
+
+
+def test_prefect_imported_too_early_is_an_error_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prefect", sys)
+    with pytest.raises(RuntimeError, match="after Prefect was imported with other settings"):
+        server_access.activate()
+
+
+def test_helpers_ignore_the_ctrl_c_that_a_terminal_sends_to_all() -> None:
+    with ignoring_ctrl_c():
+        helper = subprocess.Popen(["sleep", "60"])
+    helper.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        helper.wait(0.2)
+    helper.terminate()
+    assert helper.wait(10) == -signal.SIGTERM
