@@ -1,0 +1,115 @@
+"""Each module with logic has a test of its name: `blocks/store/claims.py` in `tests/blocks/store/test_claims.py`."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+from support.paths import ROOT, TESTS
+
+FLOORS = ("blocks", "tasks", "flows", "deployments")
+BRANCHES_MAX = 5
+"""A module with more branches needs a test file of its name."""
+
+TESTED_ELSEWHERE = {
+    # A direct test would repeat what these tests of their callers show. Write one, and remove the line.
+    "blocks/health.py": "blocks/store/test_health.py",
+    "blocks/http/client.py": "blocks/events_api/test_client_connection.py",
+    "blocks/source.py": "blocks/test_blocks.py",
+    "blocks/store/integrity/chain_reader.py": "blocks/store/integrity/test_verification.py",
+    "blocks/store/rate_limit_usage.py": "deployments/one_machine/test_metrics.py",
+    "blocks/store/sources.py": "blocks/store/test_sources_at_once.py",
+    "tasks/read_job.py": "flows/test_backfill.py",
+    "tasks/read_window.py": "tasks/test_unforeseen.py",
+    "tasks/support/siem.py": "tasks/test_forward.py",
+    "tasks/support/source.py": "tasks/test_open_source.py",
+    # Commands: their output is tested as it is printed.
+    "deployments/commands/coverage_page/page.py": "deployments/commands/test_coverage.py",
+    "deployments/commands/migrate.py": "deployments/commands/test_several_machines.py",
+    "deployments/commands/secrets/rotate.py": "deployments/prefect_api/test_server_secrets.py",
+    "deployments/commands/support/job_progress.py": "deployments/commands/test_backfill.py",
+    "deployments/commands/support/siem_documents.py": "deployments/commands/siem/test_apply.py",
+    "deployments/commands/support/siem_pairs.py": "deployments/commands/siem/test_status.py",
+    "deployments/entry_point.py": "deployments/test_cli.py",
+    "deployments/siem_samples.py": "deployments/commands/siem/test_test.py",
+    "deployments/sources.py": "deployments/commands/test_apply.py",
+    "deployments/up_health.py": "deployments/checks/test_runs.py",
+    # The console: its pages show these records.
+    "deployments/console/insight_view.py": "deployments/console/pages/test_insight.py",
+    "deployments/console/source_rows.py": "deployments/console/pages/test_sources.py",
+    "deployments/console/system_state.py": "deployments/console/pages/test_system.py",
+    "deployments/console/view.py": "deployments/console/test_gate.py",
+    # `up` and Prefect: they need the processes and the server that these tests start.
+    "deployments/one_machine/forked_runs.py": "deployments/one_machine/test_fork_server.py",
+    "deployments/one_machine/guarded_server.py": "deployments/one_machine/test_up.py",
+    "deployments/one_machine/prepare.py": "deployments/one_machine/test_up.py",
+    "deployments/one_machine/probes.py": "deployments/one_machine/test_watching.py",
+    "deployments/one_machine/ui_copy.py": "deployments/one_machine/test_browser_isolation.py",
+    "deployments/prefect_api/postgresql.py": "deployments/prefect_api/test_database.py",
+    "deployments/prefect_api/reencrypt.py": "deployments/prefect_api/test_server_secrets.py",
+    "deployments/prefect_api/shared_server.py": "deployments/commands/test_several_machines.py",
+    "deployments/prefect_api/source_runs.py": "deployments/test_lifecycle.py",
+    # The sandbox: it is tested by its HTTP API, as the collector uses it.
+    "deployments/sandbox/__main__.py": "deployments/commands/test_sandbox.py",
+    "deployments/sandbox/broken_responses.py": "deployments/sandbox/test_faults.py",
+    "deployments/sandbox/computed_history.py": "deployments/sandbox/test_sandbox_events.py",
+    "deployments/sandbox/event_history.py": "deployments/sandbox/test_sandbox_events.py",
+    "deployments/sandbox/pages.py": "deployments/sandbox/test_app.py",
+    "deployments/sandbox/process.py": "deployments/sandbox/test_app.py",
+    "deployments/sandbox/responses.py": "deployments/sandbox/test_faults.py",
+    "deployments/sandbox/sample_events.py": "deployments/sandbox/test_sandbox_events.py",
+}
+"""Modules without a test of their name, and the test that shows what they do. This list only gets shorter."""
+
+_BRANCHES = (ast.If, ast.IfExp, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.match_case)
+
+
+def branches(source: str) -> int:
+    """How many branches a module has; each further operand of `and` and `or` is one."""
+    nodes = list(ast.walk(ast.parse(source)))
+    operands = sum(len(node.values) - 1 for node in nodes if isinstance(node, ast.BoolOp))
+    conditions = sum(len(node.ifs) for node in nodes if isinstance(node, ast.comprehension))
+    return sum(isinstance(node, _BRANCHES) for node in nodes) + operands + conditions
+
+
+def without_a_test() -> set[str]:
+    """The modules with more than BRANCHES_MAX branches and without a test of their name."""
+    found = set()
+    for path in (path for floor in FLOORS for path in (ROOT / floor).rglob("*.py")):
+        module = path.relative_to(ROOT)
+        mirrored = TESTS / module.parent / f"test_{path.stem}.py"
+        if "versions" not in module.parts and not mirrored.exists() and branches(path.read_text()) > BRANCHES_MAX:
+            found.add(str(module))
+    return found
+
+
+def test_each_module_with_logic_has_a_test_of_its_name() -> None:
+    missing = sorted(without_a_test() - TESTED_ELSEWHERE.keys())
+    assert not missing, f"write tests/<the same path>/test_<the same name>.py for: {missing}"
+
+
+def test_no_exception_is_unnecessary() -> None:
+    unnecessary = sorted(TESTED_ELSEWHERE.keys() - without_a_test())
+    assert not unnecessary, f"remove from TESTED_ELSEWHERE: {unnecessary}"
+
+
+@pytest.mark.parametrize("test", sorted(set(TESTED_ELSEWHERE.values())))
+def test_the_test_of_an_exception_exists(test: str) -> None:
+    assert (TESTS / test).exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "number"),
+    [
+        ("x = 1", 0),
+        ("if x: pass\nelif y: pass\nelse: pass", 2),
+        ("while x: pass\nfor y in x: pass", 2),
+        ("try: pass\nexcept A: pass\nexcept B: pass", 2),
+        ("match x:\n case 1: pass\n case _: pass", 2),
+        ("x = a and b and c or d", 3),
+        ("x = [y for y in z if y if w]", 2),
+        ("x = a if b else c", 1),
+    ],
+)
+def test_branches_are_counted(source: str, number: int) -> None:
+    assert branches(source) == number
