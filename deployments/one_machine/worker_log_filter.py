@@ -14,7 +14,7 @@ _ENDED = re.compile(
 )
 _SHOWN = re.compile(r"^Worker .* (started|stopped)!|^\S+ WARNING ")
 _OUTCOME = re.compile(r"[A-Z]\w*: ")  # which a message of ours begins with
-_IN_ERROR = re.compile(r"^\S+ [^:]+: (\w+Error: |Failed\. |Crashed\. )")
+_IN_ERROR = re.compile(r"^\S+ .+?: (\w+Error: |Failed\. |Crashed\. )")
 _IDLE = re.compile(r"Collected: 0 new events \([^)]*\)(, the newest [^.;]*)?\.$")
 
 

@@ -79,3 +79,11 @@ def test_the_url_of_the_store_is_read_from_1password_once(tmp_path: Path, monkey
     monkeypatch.setenv("ONEPASSWORD_SOURCE_CONSOLE_PASSWORD", REFERENCE.replace("Private", "Elsewhere"))
     with pytest.raises(ConfigurationError, match="ONEPASSWORD_SOURCE_CONSOLE_PASSWORD: 1Password has no such secret"):
         settings.read_secret("CONSOLE_PASSWORD")
+
+
+def test_the_log_is_text_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ONEPASSWORD_SOURCE_LOG_FORMAT", raising=False)
+    assert settings.log_format() == "text"
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_LOG_FORMAT", "xml")
+    with pytest.raises(ThirdPartyConfigError, match="Set it to text or json"):
+        settings.log_format()

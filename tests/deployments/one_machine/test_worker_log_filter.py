@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from deployments.one_machine.worker_log_filter import WorkerLogFilter
+import pytest
+
+from deployments.one_machine.worker_log_filter import WorkerLogFilter, line_level
 
 ENDED = "23:41:00.123 | collect {}: Finished in state Completed('{}')"
 NEW = "Collected: 3 new events (sign-in 1, itemUsage 1, audit 1), the newest 2 min ago."
@@ -37,3 +39,22 @@ def test_what_needs_a_person_is_never_left_out() -> None:
     assert shown.lines("23:41:00.123 WARNING The state Started could not be shown in Prefect.", 1.0)
     assert shown.lines("Worker 'up' started!", 1.0)
     assert shown.lines("23:41:00.123 | collect s1: Beginning flow run", 1.0) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [
+        (NEW, "info"),
+        ("ThirdPartyConfigError: audit: The Events API refuses the token.", "error"),
+        ("Skipped: another run collects it.", "info"),
+    ],
+)
+def test_the_journal_gets_the_level_of_an_ended_run(text: str, level: str) -> None:
+    (line,) = WorkerLogFilter().lines(ENDED.format("a: b", text), 0.0)
+    assert line_level(line) == level
+
+
+def test_a_warning_and_a_run_that_broke_have_their_levels() -> None:
+    assert line_level("23:41:00.123 WARNING The state Started could not be shown in Prefect.") == "warning"
+    assert line_level("23:41:00.123 collect s1: Failed. Flow run encountered an exception: KeyError") == "error"
+    assert line_level("Worker 'up' started!") == "info"
