@@ -36,7 +36,7 @@ UNITS = (
     "exit.target",
     "systemd-exit.service",
 )
-SECONDS = 120.0
+SECONDS = 300.0
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 # pivot_root and no chroot: a process in a chroot may not make the user namespace of PrivateUsers=.
 # The first steps run before the control-group namespace, the others in it: the group of the machine is its root there.

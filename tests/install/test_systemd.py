@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -46,41 +47,67 @@ def test_systemd_unit_is_valid_and_closed(tmp_path: Path) -> None:
     assert exposure <= EXPOSURE
 
 
-@pytest.fixture
-def packages(tmp_path: Path, cache: Path, wheel: Path) -> Path:
+def test_systemd_unit_of_a_user_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    service = Service(NAME, Path("/bin/true"), is_user=True, config_home=tmp_path)
+    unit = tmp_path / f"{NAME}.service"
+    unit.write_text(service.files()[-1].content)
+    assert analyze("--user", "verify", unit) == ""
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory, cache: Path, wheel: Path) -> Path:
     """What the wheel needs, for the Python of /usr."""
     if reason := systemd_machine.unavailable_reason():
         pytest.skip(reason)
-    target = tmp_path / "packages"
+    target = tmp_path_factory.mktemp("packages")
+    target.chmod(0o755)
     pip = [sys.executable, "-m", "pip", "--python", systemd_machine.PYTHON, "--cache-dir", cache / "pip", "--quiet"]
     subprocess.run([*pip, "install", "--target", target, wheel, "pip"], check=True)
     return target
 
 
 @pytest.fixture
-def booted(tmp_path: Path, wheel: Path, packages: Path) -> Iterator[SystemdMachine]:
-    """A machine on which the wheel and its service are installed, as the page docs/install/systemd.md says."""
+def machine(tmp_path: Path, wheel: Path, packages: Path) -> Iterator[SystemdMachine]:
+    """A machine on which the wheel is installed. It is not booted yet."""
     tmp_path.chmod(0o755)
-    machine = SystemdMachine(tmp_path / "machine", packages)
-    shutil.copy(wheel, machine.root / "opt")
-    (machine.root / "opt" / "setup.sh").write_text(
-        f"set -eu\n/usr/bin/python3 -m venv --without-pip /opt/{NAME}\n"
-        f"echo /packages > $(echo /opt/{NAME}/lib/python3.*/site-packages)/packages.pth\n"
+    found = SystemdMachine(tmp_path / "machine", packages)
+    shutil.copy(wheel, found.root / "opt")
+    run_script(
+        found,
+        f"/usr/bin/python3 -m venv --without-pip /opt/{NAME}",
+        f"echo /packages > $(echo /opt/{NAME}/lib/python3.*/site-packages)/packages.pth",
         f"PYTHONPATH=/packages /opt/{NAME}/bin/python -m pip install --quiet --no-deps --no-index --ignore-installed"
-        f" --root-user-action=ignore --disable-pip-version-check /opt/{wheel.name}\n"
-        f"{PROGRAM} install-service\nsystemd-sysusers {NAME}.conf\nsystemctl enable {NAME}\n"
-        f"mkdir -m 0700 /etc/credstore /etc/systemd/system/{NAME}.service.d\n"
-        f"printf '[Service]\\nWatchdogSec=10\\nRestartSec=1\\n' > /etc/systemd/system/{NAME}.service.d/tests.conf\n"
-        f"echo ONEPASSWORD_SOURCE_LOG_FORMAT=json >> /etc/{NAME}/environment\n"
-        f"echo sqlite:///{DATA}/from-a-credential.db > /etc/credstore/{NAME}.database-url\n"
+        f" --root-user-action=ignore --disable-pip-version-check /opt/{wheel.name}",
     )
-    (machine.root / "opt" / "setup.sh").chmod(0o755)
-    machine.run_before_boot("/bin/sh", "/opt/setup.sh")
     try:
-        machine.boot()
-        yield machine
+        yield found
     finally:
-        machine.end()
+        found.end()
+
+
+def run_script(machine: SystemdMachine, *lines: str) -> None:
+    """Run lines of a shell in a machine that is not booted."""
+    script = machine.root / "opt" / "setup.sh"
+    script.write_text("\n".join(["set -eu", *lines, ""]))
+    machine.run_before_boot("/bin/sh", "/opt/setup.sh")
+
+
+@pytest.fixture
+def booted(machine: SystemdMachine) -> SystemdMachine:
+    """The machine with its service, installed as the page docs/install/systemd.md says."""
+    run_script(
+        machine,
+        f"{PROGRAM} install-service",
+        f"systemd-sysusers {NAME}.conf",
+        f"systemctl enable {NAME}",
+        f"mkdir -m 0700 /etc/credstore /etc/systemd/system/{NAME}.service.d",
+        f"printf '[Service]\\nWatchdogSec=10\\nRestartSec=1\\n' > /etc/systemd/system/{NAME}.service.d/tests.conf",
+        f"echo ONEPASSWORD_SOURCE_LOG_FORMAT=json >> /etc/{NAME}/environment",
+        f"echo sqlite:///{DATA}/from-a-credential.db > /etc/credstore/{NAME}.database-url",
+    )
+    machine.boot()
+    return machine
 
 
 def call_as_service(machine: SystemdMachine, *arguments: str, given: str = "") -> str:
@@ -148,3 +175,43 @@ def assert_is_watched(booted: SystemdMachine) -> None:
 def stored(booted: SystemdMachine) -> int:
     (source,) = json.loads(call_as_service(booted, "list", "--json"))
     return int(source["events"])
+
+
+MANAGER = """[Service]
+Type=notify
+User=someone
+Delegate=yes
+RuntimeDirectory=someone
+Environment=HOME=/home/someone XDG_RUNTIME_DIR=/run/someone
+ExecStart=/usr/lib/systemd/systemd --user
+"""
+"""A manager of a user, as logind starts one."""
+
+
+def test_systemd_service_of_a_user_collects(machine: SystemdMachine) -> None:
+    with (machine.root / "etc/passwd").open("a") as file:
+        file.write("someone:x:1000:1000::/home/someone:/bin/sh\n")
+    with (machine.root / "etc/group").open("a") as file:
+        file.write("someone:x:1000:\n")
+    (machine.root / "etc/systemd/system/manager.service").write_text(MANAGER)
+    home = machine.root / "home" / "someone"
+    home.mkdir(mode=0o700)
+    os.chown(home, 1000, 1000)
+    machine.boot()
+    machine.call("systemctl", "start", "manager.service")
+
+    def call(*command: str, given: str = "") -> str:
+        variables = ["HOME=/home/someone", "XDG_RUNTIME_DIR=/run/someone", f"PATH={systemd_machine.PATH}"]
+        user = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "env", *variables]
+        return machine.call(*user, *command, given=given)
+
+    assert "enable --now" in call("sh", "-c", f"{PROGRAM} install-service --user 2>&1")
+    call("systemctl", "--user", "daemon-reload")
+    call("systemctl", "--user", "enable", "--now", NAME)
+    assert call("systemctl", "--user", "is-active", NAME).strip() == "active"
+    with running_sandbox() as api:
+        call(PROGRAM, "apply", "-", given=json.dumps({"source": source_config("user", api)}))
+        machine.wait(lambda: json.loads(call(PROGRAM, "list", "--json"))[0]["events"] > 0, 180)
+    call("systemctl", "--user", "disable", "--now", NAME)
+    assert call("systemctl", "--user", "show", "--value", "--property=Result", NAME).strip() == "success"
+    assert "removed." in call(PROGRAM, "install-service", "--user", "--uninstall")
