@@ -10,13 +10,16 @@ PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
 BENCHMARKS := collect backfill reconcile chain budget forward run_cost console
 
-.PHONY: demo test test-prefect test-real test-newest test-install torture check docs reference dist bench soak fleet format lock clean
+.PHONY: demo test test-browser test-prefect test-real test-newest test-install torture check docs reference dist bench soak fleet format lock clean
 
 demo: .venv/runtime  ## set up, collect from the sandbox, show what came
 	@$(BIN)/onepassword-source demo
 
 test: .venv/dev  ## set up, run all tests that need no Prefect server, and one that does: from a configuration to events
-	@$(PYTEST) -n 3 -m "not torture and not real and not install and (smoke or not prefect)"
+	@$(PYTEST) -n 3 -m "not torture and not real and not install and not browser and (smoke or not prefect)"
+
+test-browser: .venv/dev  ## pages of the console, of `coverage --html` and of the documentation in Chromium, if there is one
+	@$(PYTEST) -n 2 -m "browser and not torture and not real and not install and not prefect"
 
 test-prefect: .venv/dev  ## the flows, the commands and `up` with real Prefect servers
 	@$(PYTEST) -n 3 -m "prefect and not torture and not real and not install and not smoke"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
+pytestmark = pytest.mark.browser
+
 MKDOCS = [sys.executable, "-m", "mkdocs", "build", "--strict"]
 # Without --quiet, which would hide the warnings that --strict counts.
 LOADED = re.compile(r"""<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href|srcset)=["']?([^"'>\s]+)""")

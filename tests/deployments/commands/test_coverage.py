@@ -282,6 +282,7 @@ def filled(store: Engine) -> None:
                 connection.execute(text("INSERT INTO hourly_counts VALUES (:s, :h, 12)"), row)
 
 
+@pytest.mark.browser
 def test_the_page_draws_its_charts_without_a_network(filled: None, page: Path) -> None:
     """All traffic of the browser goes to a proxy that is not there."""
     with browser.opened(offline=True) as shown:
@@ -295,6 +296,7 @@ def test_the_page_draws_its_charts_without_a_network(filled: None, page: Path) -
 
 
 @ON_SQLITE
+@pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1400])
 @pytest.mark.parametrize("unit", [(), ("--hours",)])
@@ -321,6 +323,7 @@ def test_the_page_is_whole_and_open_to_everyone(
 
 
 @ON_SQLITE
+@pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_many_events_differ_from_the_page_more_than_few_do(filled: None, page: Path, scheme: str) -> None:
     with browser.opened(color_scheme=scheme) as shown:
@@ -373,6 +376,7 @@ def test_lines_that_coincide_are_distinguishable(filled: None, page: Path) -> No
 
 
 @ON_SQLITE
+@pytest.mark.browser
 def test_all_dates_are_year_month_and_day(filled: None, page: Path) -> None:
     document = page.read_text()
     text = re.sub(r"<script.*?</script>", "", document, flags=re.DOTALL)
