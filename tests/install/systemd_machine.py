@@ -185,6 +185,10 @@ class SystemdMachine:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             self.process.wait()
+        remove = """mount -t cgroup2 cgroup2 "$1" && cd "$1" && find "$2" tests-setup -depth -type d -exec rmdir {} +"""
+        groups = [str(self.directory / "cgroups"), f"tests-{os.getpid()}"]
+        command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", remove, "machine", *groups]
+        subprocess.run(command, capture_output=True, check=False)
 
     def _child(self) -> int:
         assert self.process is not None
