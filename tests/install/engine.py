@@ -82,9 +82,11 @@ class Engine:
         address = f"unix://{socket}"
         command = [*enter, "podman", "system", "service", "--time=0", address]
         with subprocess.Popen(command, env=self.environment) as process:
-            wait_until(socket.exists)
-            yield address
-            process.terminate()
+            try:
+                wait_until(socket.exists)
+                yield address
+            finally:
+                process.terminate()
 
     def inspect(self, kind: str, name: str) -> Any:
         (found,) = json.loads(self.call("podman", kind, "inspect", name))
@@ -114,7 +116,8 @@ def _write_configuration() -> None:
     places = f'graphroot = "{STORAGE / "graph"}"\nrunroot = "{STORAGE / "run"}"\n'
     (STORAGE / "storage.conf").write_text(f'[storage]\ndriver = "overlay"\n{places}')
     # Podman's default limits are higher than those of this process, and only a privileged process may raise its own.
-    limits = [f"nofile={min(FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])}", f"nproc={PROCESSES_MAX}"]
+    files = min(FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    limits = [f"nofile={files}:{files}", f"nproc={PROCESSES_MAX}:{PROCESSES_MAX}"]
     # Containers find each other by name with netavark only.
     network = 'network_backend = "netavark"\n' if NETAVARK.exists() else ""
     (STORAGE / "containers.conf").write_text(
