@@ -4,26 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from blocks.errors import ThirdPartyConfigError
 from deployments.prefect_api.deploy import Change, deploy_spec, remove_by_name
 from deployments.prefect_api.templates import PRUNE, read_template
 
 if TYPE_CHECKING:
     from blocks.store.prune import PruneTarget
-
-SCHEDULES = {"daily": "17 3 * * *", "weekly": "17 3 * * 0", "monthly": "17 3 1 * *"}  # in UTC
-
-
-def cron(schedule: str) -> str:
-    """The cron line of a schedule. Raises ThirdPartyConfigError for an unknown one."""
-    if schedule not in SCHEDULES:
-        known = ", ".join(SCHEDULES)
-        raise ThirdPartyConfigError(
-            f"--schedule takes {known}, not {schedule!r}.",
-            hint="Another time can be set in the Prefect UI, at the deployment of the flow prune.",
-            code="usage",
-        )
-    return SCHEDULES[schedule]
 
 
 def deploy(older_than: str, cron: str, source: PruneTarget | None) -> Change:

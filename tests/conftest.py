@@ -70,7 +70,15 @@ _ONE_UP = (
 )
 _ROOM = 2 * 1024**3  # bytes; each process of the tests has a PostgreSQL of some 200 MB
 # The longest first: what begins last should be over soon.
-_LONG = ("test_end_to_end.py", *_ONE_UP, "test_lifecycle.py", "test_health.py", "test_collect.py")
+_LONG = (
+    "test_walks.py",
+    "test_tasks.py",
+    "test_end_to_end.py",
+    *_ONE_UP,
+    "test_lifecycle.py",
+    "test_health.py",
+    "test_collect.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import prune, source_status
-from deployments import deferred
+from deployments import deferred, prune_schedule
 from deployments.commands.support.options import Json, OneSource, Yes
 from deployments.commands.support.progress import progress_bar
 from deployments.commands.support.usage import usage_error
@@ -189,7 +189,7 @@ def _events(number: int) -> str:
 
 
 def _schedule(older_than: str, options: PruneOptions) -> None:
-    cron = deferred.prune_deployment.cron(options.schedule or "")
+    cron = prune_schedule.cron(options.schedule or "")
     source = _find(options.name)
     with prefect_session():
         with_spinner("Deploying…", lambda: deferred.prune_deployment.deploy(older_than, cron, source))

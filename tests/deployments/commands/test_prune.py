@@ -16,7 +16,7 @@ from support.values import SOURCE
 
 from blocks.store import schema, source_status, sources
 from blocks.store.engine import open_engine
-from deployments import cli, prune_deployment
+from deployments import cli, prune_schedule
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,7 +142,7 @@ def test_a_schedule_is_made_changed_and_ended(url: str, capsys: pytest.CaptureFi
     assert cli.main(["prune", "--older-than", "500d", "--schedule", "monthly"]) == cli.DONE
     changed = deployments()["all sources"]
     assert (changed.id, changed.parameters["older_than"]) == (created["all sources"].id, "500d")
-    assert [one.schedule.cron for one in changed.schedules] == [prune_deployment.SCHEDULES["monthly"]]
+    assert [one.schedule.cron for one in changed.schedules] == [prune_schedule.SCHEDULES["monthly"]]
     assert cli.main(["prune", "--no-schedule"]) == cli.DONE
     assert cli.main(["prune", "1Pass", "--no-schedule"]) == cli.DONE
     assert deployments() == {}
