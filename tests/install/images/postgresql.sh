@@ -2,7 +2,7 @@
 # The first start makes the cluster, the database and what the scripts of /docker-entrypoint-initdb.d make.
 set -eu
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
-    initdb --username=postgres --pwfile="$POSTGRES_PASSWORD_FILE" --auth-host=scram-sha-256 --auth-local=trust >/dev/null
+    initdb --encoding=UTF8 --locale=C.UTF-8 --username=postgres --pwfile="$POSTGRES_PASSWORD_FILE" --auth-host=scram-sha-256 --auth-local=trust >/dev/null
     echo "host all all all scram-sha-256" >>"$PGDATA/pg_hba.conf"
     pg_ctl --wait --options="-c listen_addresses= -k /tmp" start >/dev/null
     createdb --host=/tmp --username=postgres "$POSTGRES_DB"
