@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.formats import UUID, formatted
-from support.ocsf_documents import ANA, ANA_OF_OCSF, CLIENT, problems
+from support.ocsf_documents import ANA, ANA_OF_OCSF, CLIENT, PLACE, problems
 
 from blocks.events_api.models import Api
 from blocks.events_api.vocabulary import ITEM_ACTIONS
@@ -56,3 +56,35 @@ def test_an_item_usage() -> None:
     assert found["actor"] == {"user": ANA_OF_OCSF, "app_name": "1Password for Mac"}
     assert found["src_endpoint"] == {"ip": "2001:db8::7"}
     assert found["metadata"]["tenant_uid"] == "SOURCEACCOUNT"
+
+
+def own(members: dict[str, object]) -> dict[str, object]:
+    """The parts of the document that depend on the members."""
+    found = formatted("ocsf", Api.ITEM_USAGE, members)
+    names = ("entity", "actor", "src_endpoint", "device", "unmapped")
+    return {name: found[name] for name in names if name in found}
+
+
+def test_an_item_usage_without_members_has_an_unknown_item_and_nothing_else() -> None:
+    unknown = {"type_id": 99, "type": "Item", "name": "Unknown"}
+    assert own({}) == own({"item_uuid": "", "vault_uuid": ""}) == {"entity": unknown}
+
+
+def test_each_member_has_its_place() -> None:
+    assert own({"client": {"app_name": "CLI"}})["actor"] == {"app_name": "CLI"}
+    assert own({"user": ANA})["actor"] == {"user": ANA_OF_OCSF}
+    assert own({"item_uuid": "i", "item_name": "Router"})["entity"] == {
+        "uid": "i",
+        "name": "Router",
+        "type_id": 99,
+        "type": "Item",
+    }
+    assert own({"item_uuid": "i", "used_version": 0})["entity"] == {
+        "uid": "i",
+        "type_id": 99,
+        "type": "Item",
+        "version": "0",
+    }
+    placed = own({"client": {"ip_address": "192.0.2.9"}, "location": PLACE})
+    assert "unmapped" not in placed
+    assert own({"location": PLACE})["unmapped"] == {"location": PLACE}

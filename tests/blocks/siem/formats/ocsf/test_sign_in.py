@@ -93,3 +93,20 @@ def test_of_an_object_the_members_that_fit_are_kept() -> None:
 def test_an_address_with_a_zone_is_a_name(ip: str) -> None:
     found = formatted("ocsf", Api.SIGN_IN, {"client": {"ip_address": ip}})
     assert found["src_endpoint"] == {"name": ip}
+
+
+def test_a_sign_in_attempt_without_members_has_an_unknown_user_and_nothing_else() -> None:
+    names = ("user", "actor", "src_endpoint", "device", "session", "is_mfa", "status_detail", "status_code", "unmapped")
+    found = formatted("ocsf", Api.SIGN_IN, {})
+    assert {name: found[name] for name in names if name in found} == {"user": {"name": "Unknown"}}
+    empty = formatted("ocsf", Api.SIGN_IN, {"session_uuid": "", "type": "", "category": ""})
+    assert {name: empty[name] for name in names if name in empty} == {"user": {"name": "Unknown"}}
+
+
+def test_only_a_second_factor_that_was_accepted_is_one() -> None:
+    assert "is_mfa" not in formatted("ocsf", Api.SIGN_IN, {"type": "credentials_ok"})
+
+
+def test_a_place_with_an_address_is_mapped() -> None:
+    found = formatted("ocsf", Api.SIGN_IN, {"client": {"ip_address": "192.0.2.9"}, "location": PLACE})
+    assert "unmapped" not in found
