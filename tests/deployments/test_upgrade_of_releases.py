@@ -21,6 +21,7 @@ from support.up_process import COMMAND, Up
 from support.values import require_proof
 
 from blocks.store import schema, source_status
+from blocks.store.engine import open_engine
 from deployments.prefect_api import database, database_version
 
 pytestmark = pytest.mark.prefect
@@ -100,7 +101,9 @@ def test_the_installed_prefect_knows_its_own_database() -> None:
 def test_a_newer_store_is_refused_in_words(tmp_path: Path) -> None:
     up = Up(tmp_path)
     up.data.mkdir()
-    up.call("list")
+    engine = open_engine(f"sqlite:///{up.data / 'events.db'}")
+    schema.upgrade(engine)
+    engine.dispose()
     with closing(sqlite3.connect(up.data / "events.db")) as store:
         store.execute("UPDATE alembic_version SET version_num = '9999'")
         store.commit()
