@@ -49,8 +49,10 @@ def open_engine(url: str) -> Engine:
         parsed.set(drivername="postgresql+psycopg"),
         hide_parameters=True,  # parameters are personal data, and errors are logged
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 10, **_keepalive_arguments(parsed)},
+        # Without the encoding, psycopg reads the text of a database in SQL_ASCII as bytes, and SQLAlchemy fails on it.
+        connect_args={"connect_timeout": 10, "client_encoding": "utf8", **_keepalive_arguments(parsed)},
     )
+    event.listen(engine, "connect", _require_utf8)
     event.listen(engine, "connect", _set_server_keepalive)
     return engine
 
@@ -209,6 +211,21 @@ def _keepalive_arguments(url: URL) -> dict[str, int]:
         "tcp_user_timeout": TCP_TIMEOUT_MILLISECONDS,
     }
     return {name: value for name, value in ours.items() if name not in url.query}
+
+
+def _require_utf8(connection: Any, _record: object) -> None:
+    """Raise ThirdPartyConfigError for a database that does not know which of its bytes are letters.
+
+    It would compare and search names in another way than the program does.
+    """
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        connection.close()
+        raise ThirdPartyConfigError(
+            f"The store's database has the encoding {encoding}, and it must be UTF8. Nothing was written into it.",
+            hint="Create another database for the store: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0.",
+            code="encoding",
+        )
 
 
 def _set_server_keepalive(connection: Any, _record: object) -> None:

@@ -8,6 +8,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from blocks.errors import ThirdPartyConfigError
+from blocks.store import schema
 from blocks.store.engine import open_engine, open_reader
 
 if TYPE_CHECKING:
@@ -33,6 +35,24 @@ def test_this_end_notices_silence(postgresql: str) -> None:
 
 def test_what_the_url_says_goes_first(postgresql: str) -> None:
     assert _parameters(f"{postgresql}&keepalives_idle=7")["keepalives_idle"] == "7"
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_is_not_utf8_is_refused_in_words(postgresql: str, encoding: str) -> None:
+    admin = open_engine(postgresql)
+    name = f"other_{encoding.lower()}"
+    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"))
+    other = open_engine(postgresql.replace("/postgres?", f"/{name}?"))
+    try:
+        for _ in range(2):  # a pool does not keep what it could not use
+            with pytest.raises(ThirdPartyConfigError, match=f"has the encoding {encoding}.*CREATE DATABASE"):
+                schema.upgrade(other)
+    finally:
+        other.dispose()
+        with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text(f"DROP DATABASE {name}"))  # fails while somebody is connected to it
+        admin.dispose()
 
 
 def test_a_reader_cannot_write(store_url: str) -> None:
