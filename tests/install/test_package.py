@@ -88,7 +88,8 @@ def test_the_tests_from_the_sdist(machine: Machine, tmp_path: Path) -> None:
         archive.extractall(machine.home, filter="data")
     (tree,) = machine.home.glob("onepassword_source-*")
     tests = ("tests/blocks/config", "tests/test_documentation.py", "tests/test_package.py", "tests/test_words.py")
-    printed = machine.call(OWN_BIN / "python", "-m", "pytest", "-q", *tests, cwd=tree)
+    editable = "tests/test_package.py::test_the_entry_points_of_deployments_are_flows[editable]"  # is of this checkout
+    printed = machine.call(OWN_BIN / "python", "-m", "pytest", "-q", *tests, "--deselect", editable, cwd=tree)
     assert " passed" in printed
 
 
