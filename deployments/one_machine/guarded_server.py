@@ -27,7 +27,9 @@ from deployments.one_machine.health_pages import HealthPages
 from deployments.prefect_api import database, server_secrets
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SQLITE_BUSY_MILLISECONDS = 5000
 CLOSING_SECONDS = 10
@@ -49,9 +51,26 @@ def create_app(*, with_console: bool = False, alone: bool = False) -> ASGIApp:
     origins, auth_string = os.environ[ORIGINS].split(","), os.environ["PREFECT_SERVER_API_AUTH_STRING"]
     auth = health_pages.metrics_auth(origins, auth_string)
     if with_console:
-        app = ConsoleFront(app, auth_string, origins)
-        start_indexing()
+        app = _after_startup(ConsoleFront(app, auth_string, origins), start_indexing)
     return guard_app(HealthPages(app, None if alone else up_health.path(), auth=auth), origins)
+
+
+def _after_startup(app: ASGIApp, action: Callable[[], object]) -> ASGIApp:
+    """The app, which does this once it has started: Prefect has migrated its database by then.
+
+    An indexer opens the store and may migrate it. Both migrations use Alembic, which can run only one in a process: it
+    keeps the current one in a module.
+    """
+
+    async def started(scope: Scope, receive: Receive, send: Send) -> None:
+        async def forward(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                action()
+            await send(message)
+
+        await app(scope, receive, forward if scope["type"] == "lifespan" else send)
+
+    return started
 
 
 def _shorten_waits_of_sqlite() -> None:

