@@ -58,7 +58,7 @@ def _read_sqlite(url: str) -> Tables | None:
         return [], []  # no source was applied yet
     try:
         address = f"{Path(path).absolute().as_uri()}?mode=rw"
-        with closing(sqlite3.connect(address, SQLITE_SECONDS, isolation_level=None, uri=True)) as connection:
+        with closing(sqlite3.connect(address, timeout=SQLITE_SECONDS, isolation_level=None, uri=True)) as connection:
             connection.execute("BEGIN")
             if connection.execute(VERSION).fetchone() != (HEAD,):
                 return None
