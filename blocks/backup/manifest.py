@@ -89,14 +89,14 @@ def parse(content: bytes) -> Manifest:
         raise _unreadable() from None
     if version.format > FORM:
         raise StoreVersionError(
-            f"The backup was made by onepassword-source {version.program}, in the format {version.format}; this "
-            f"version reads the formats up to {FORM}. Nothing was restored.",
+            f"The backup was made by version {version.program} of onepassword-source, in the format {version.format}. "
+            f"This version reads the formats up to {FORM}. Nothing was restored.",
             hint="Install that version or a newer one, and restore the backup with it.",
             code="backup-version",
         )
     if version.schema > schema_version.HEAD:
         raise StoreVersionError(
-            f"The backup was made by onepassword-source {version.program}, whose store has the schema "
+            f"The backup was made by version {version.program} of onepassword-source, whose store has the schema "
             f"{version.schema}; this version knows {schema_version.HEAD}. Nothing was restored.",
             hint="Install that version or a newer one, and restore the backup with it.",
             code="backup-version",
@@ -110,6 +110,7 @@ def parse(content: bytes) -> Manifest:
 def _unreadable() -> FirstPartyGenericError:
     return FirstPartyGenericError(
         "The manifest of the backup cannot be read. Nothing was restored.",
-        hint="Use another backup, or unpack this one by hand: docs/reference/backup-format.md says how.",
+        hint='Use another backup, or unpack this one by hand: the page "The format of a backup" of the documentation '
+        "says how.",
         code="backup-manifest",
     )

@@ -30,7 +30,7 @@ def source_file_schema() -> dict[str, Any]:
         "description": "One source or several, as `onepassword-source apply` reads them and `export` writes one.",
         "type": "object",
         "properties": {
-            "$schema": {"type": "string"},
+            "$schema": {},
             "api.version": {"const": "v1"},
             "source": {"$ref": "#/$defs/source"},
             "sources": {"type": "array", "items": {"$ref": "#/$defs/source"}, "minItems": 1},

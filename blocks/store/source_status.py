@@ -180,7 +180,11 @@ def open_store(url: str | None = None) -> Engine:
             code=NO_STORE,
         )
     engine = open_engine(url)
-    schema.upgrade(engine)
+    try:
+        schema.upgrade(engine)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 

@@ -25,7 +25,7 @@ def require_known(psycopg_url: str) -> None:
             f"{version('prefect')} does not know it. Nothing was changed. No event is affected: events are in another "
             "database.",
             hint="Install the newer version of this program again. A downgrade is possible only by restoring a backup "
-            "that the older version made: see docs/how-to/upgrade.md.",
+            'that the older version made: see the page "Upgrade" of the documentation.',
             code="prefect-version",
         )
 

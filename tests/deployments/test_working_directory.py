@@ -16,6 +16,10 @@ from deployments.prefect_api import server_access
 STARTS_PYTHON = {
     "blocks/python_process.py",
     "deployments/prefect_api/postgresql.py",  # -IS: isolated, and nothing is imported
+    "deployments/commands/worker.py",  # execve with a command line of python_process
+    "blocks/extras.py",  # a command line that a person is shown
+    "deployments/commands/install_service.py",  # the path of the program in a unit
+    "deployments/service/installer.py",  # the same: who may change it
     "deployments/one_machine/worker.py",  # the file that execve runs, beside a command line of python_process
 }
 """All that may name the interpreter."""

@@ -67,7 +67,7 @@ READING = (
 """What needs no Prefect. The rest is in the tests below."""
 ELSEWHERE = {
     "healthz": "test_health_pages",
-    "sandbox": "test_env_sandbox_demo",
+    "sandbox": "test_sandbox",
     "backup": "test_backup_and_restore",
     "restore": "test_backup_and_restore",
     "move": "test_move",

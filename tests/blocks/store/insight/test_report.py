@@ -51,6 +51,12 @@ def bodies(rng: random.Random, api: Api) -> dict[str, Any]:
     return {**shared, "actor_details": user, "action": action, "object_type": kind, "object_uuid": "o"}
 
 
+@pytest.fixture(autouse=True)
+def _time_to_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine would leave days uncounted, as it should: a page does not wait for them."""
+    monkeypatch.setattr(counted_days, "time", SimpleNamespace(monotonic=lambda: 0.0))
+
+
 @pytest.fixture
 def filled(engine: Engine, moving: MovingClock) -> Engine:
     """Six weeks of made-up events, which came late now and then; a few have no members at all."""
@@ -121,11 +127,7 @@ SPANS = {
 
 @pytest.mark.parametrize("span", SPANS)
 @pytest.mark.parametrize("stored", [True, False], ids=["stored days", "counted now"])
-def test_every_figure_is_that_of_a_reckoning_over_the_bodies(
-    filled: Engine, span: str, stored: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # A busy machine would leave days uncounted, as it should: a page does not wait for them.
-    monkeypatch.setattr(counted_days, "time", SimpleNamespace(monotonic=lambda: 0.0))
+def test_every_figure_is_that_of_a_reckoning_over_the_bodies(filled: Engine, span: str, stored: bool) -> None:
     while stored and counted_days.count_stale_days(filled, 50):
         pass
     report = build_report(filled, InsightQuery(*SPANS[span]))
