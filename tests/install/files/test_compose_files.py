@@ -55,6 +55,13 @@ def test_compose_file_is_valid_and_closed(folder: Path, file: str) -> None:
     assert published == (["127.0.0.1"] if file == DEFAULT else [None, None])
 
 
+@pytest.mark.parametrize("file", [DEFAULT, POSTGRESQL])
+def test_each_service_has_time_to_stop(folder: Path, file: str) -> None:
+    """Podman 4 gives a service none if the file names none."""
+    services = read(folder, file)["services"]
+    assert [name for name, service in services.items() if "stop_grace_period" not in service] == []
+
+
 def test_secrets_are_made_once_and_are_not_for_others(folder: Path) -> None:
     secrets = folder / "secrets"
     before = {path.name: path.read_text() for path in secrets.iterdir()}
