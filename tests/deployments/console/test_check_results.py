@@ -55,6 +55,7 @@ def test_a_disk_that_takes_nothing_costs_only_the_memory_of_the_next_console(tmp
     assert list(results.all()) == ["id-1"]
 
 
+@pytest.mark.prefect
 def test_findings_are_those_of_the_command(store: Engine) -> None:
     sources.save(store, replace(SOURCE, base_url="http://127.0.0.1:9"))
     found = {one.step: one.result for one in read_findings("1Pass")}
@@ -62,6 +63,7 @@ def test_findings_are_those_of_the_command(store: Engine) -> None:
     assert "Prefect server" in found
 
 
+@pytest.mark.prefect
 def test_a_check_of_an_unknown_source_says_why(store: Engine) -> None:
     with pytest.raises(FirstPartyGenericError, match="no source named '--other'"):
         read_findings("--other")
