@@ -96,7 +96,7 @@ def _show_what_next(program: str) -> None:
     print_line("\nWhat next", style="bold")
     print_line("See these events as JSON, one on each line, byte for byte as received:")
     print_line(f"  {settings.PREFIX}DATA_DIR={DIRECTORY} \\\n    {program} events {NAME} --format ndjson")
-    print_line(f"Collect your own: write a source.json (`{program} apply --help` shows one), then")
+    print_line(f"Collect your own: write a source.json as in `{program} apply --help`:")
     print_line(f"  {program} apply source.json")
     print_line(f"  {program} up")
 

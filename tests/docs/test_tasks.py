@@ -37,6 +37,7 @@ NOT_RUN = {
     r"onepassword-source (token|names import)|^op ": "`op` needs an account; commands/test_lifecycle.py, test_names.py",
     r"(export|prefect|python|chmod) ": "several machines, or no command of this program",
     r"mv new.prom": "it writes to a directory of node_exporter; test_status.py has the format",
+    r"onepassword-source (backup|restore|move)\b": "they want a passphrase, or no `up`; tests/deployments/backups",
     r"onepassword-source install-service|sudo|systemctl|journalctl": "a system service; tests/install",
 }
 FOLDER = "docs/how-to/"

@@ -45,6 +45,7 @@ REQUIRED = {"name": NAME, "file": "source.json", "old": NAME, "new": "other", "n
 """What is given for each argument that a command must have."""
 OTHERS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("backfill",): (NAME, "--start", "2d"),
+    ("install-service",): ("--user", "--dry-run"),
     ("coverage",): (NAME, "--html", "out-coverage"),
     ("events",): (NAME, "--output", "out-events"),
     ("export",): (NAME, "--output", "out-export"),
@@ -58,8 +59,11 @@ OTHERS: dict[tuple[str, ...], tuple[str, ...]] = {
 """Commands that want more than their arguments."""
 NAMES = "uuid,kind,name,vault_uuid\nv1,vault,Finance,\n"
 LAST = (("siem", "remove"), ("rename",), ("delete",))
-ALONE = (("up",), ("console",), ("sandbox",), ("demo",), ("secrets", "rotate"))
-"""They run until they are stopped, or not beside an `up`."""
+ALONE = (
+    *(("up",), ("console",), ("sandbox",), ("demo",), ("secrets", "rotate"), ("backup",)),
+    *(("server",), ("worker",), ("restore",), ("move",)),
+)
+"""They run until they are stopped, or not beside an `up`. The last four want another machine or database."""
 
 
 @dataclass
@@ -147,6 +151,10 @@ def test_nothing_of_it_is_used_without_up_either(program: Program) -> None:
         _write_source(program, api.base_url, api.token)
         program.call("apply", "source.json")
     program.call("secrets", "rotate")
+    (program.theirs.path / "passphrase").write_text("a passphrase of the test")
+    (program.theirs.path / "passphrase").chmod(0o600)
+    program.call("backup", "--passphrase-file", "passphrase", "out-backup.tar.gz")
+    assert (program.theirs.path / "out-backup.tar.gz").exists()
     program.call("demo")
     sandbox = program.start("sandbox")
     assert sandbox.stdout is not None

@@ -71,7 +71,7 @@ def test_all_is_well_but_that_nothing_runs_it(deployed: Source, capsys: pytest.C
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert [line[13:27].strip() for line in lines] == STEPS
-    assert [line.split()[0] for line in lines] == ["ok"] * 11 + ["failed", "not", "not"]
+    assert [line.split()[0] for line in lines] == ["ok"] * 12 + ["failed", "not", "not"]
     assert lines[-3].endswith("Nothing runs the schedule. Start `onepassword-source up`, and leave it running.")
     assert deployed.sandbox.token not in out + err
 
