@@ -54,7 +54,6 @@ TESTED_ELSEWHERE = {
     "deployments/console/view.py": "deployments/console/test_gate.py",
     # `up` and Prefect: they need the processes and the server that these tests start.
     "deployments/one_machine/forked_runs.py": "deployments/one_machine/test_fork_server.py",
-    "deployments/one_machine/guarded_server.py": "deployments/one_machine/test_up.py",
     "deployments/one_machine/prepare.py": "deployments/one_machine/test_up.py",
     "deployments/one_machine/probes.py": "deployments/one_machine/test_watching.py",
     "deployments/one_machine/ui_copy.py": "deployments/one_machine/test_browser_isolation.py",
