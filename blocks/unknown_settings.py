@@ -17,5 +17,5 @@ def sentences() -> list[str]:
 
 def _sentence(name: str, known: list[str]) -> str:
     close = closest_match(name, known)
-    meant = f" Did you mean {PREFIX}{close}?" if close else ""
-    return f"{PREFIX}{name} is not a setting of this version and has no effect.{meant}"
+    suggestion = f" Did you mean {PREFIX}{close}?" if close else ""
+    return f"{PREFIX}{name} is not a setting of this version and has no effect.{suggestion}"

@@ -51,7 +51,7 @@ def test_a_database_that_is_not_utf8_is_refused_in_words(postgresql: str, encodi
     finally:
         other.dispose()
         with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text(f"DROP DATABASE {name}"))  # fails while somebody is connected to it
+            connection.execute(text(f"DROP DATABASE {name}"))  # fails while a connection to it is open
         admin.dispose()
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.fernet import Fernet
+from support import own_environment
 
 from blocks.errors import FirstPartyGenericError
 from deployments import prefect_session
@@ -24,29 +25,6 @@ from deployments.prefect_api import server_access, server_secrets, server_settin
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture(autouse=True)
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in [name for name in os.environ if name.startswith(("PREFECT", "ONEPASSWORD_SOURCE_"))]:
-        monkeypatch.delenv(name)
-    for name in (
-        "http_proxy",
-        "HTTP_PROXY",
-        "https_proxy",
-        "HTTPS_PROXY",
-        "all_proxy",
-        "ALL_PROXY",
-        "no_proxy",
-        "NO_PROXY",
-    ):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.delitem(sys.modules, "prefect", raising=False)
-    directory = tmp_path / "it's here"
-    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", str(directory))
-    # What activate() writes is put back after the test.
-    monkeypatch.setattr(os, "environ", os.environ.copy())
-    return directory
 
 
 @contextmanager
@@ -68,6 +46,9 @@ def server(*, password: str | None) -> Iterator[str]:
         threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{http.server_address[1]}/api"
         http.shutdown()
+
+
+data = own_environment.data
 
 
 def test_nothing_here_imports_prefect() -> None:
