@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,13 @@ SETTINGS = (
         "derived from the operators'",
         "The viewers' password of `onepassword-source console`.",
         is_secret=True,
+    ),
+    Setting(
+        "TRUSTED_PROXIES",
+        "none",
+        "Addresses and networks of proxies, separated by commas: `10.0.0.5, 10.1.0.0/16`. `up`, `console` and `server`"
+        " believe the headers `X-Forwarded-For` and `X-Forwarded-Proto` of requests from there, and of no others"
+        " (see [Put a proxy in front](../how-to/proxy.md)).",
     ),
     Setting(
         "NOTIFY",
@@ -183,6 +191,35 @@ def port() -> int:
             f"{PREFIX}PORT is {named!r}.", hint=f"Set it to a number from 1 to {PORT_MAX}.", code="setting"
         )
     return int(named)
+
+
+def trusted_proxies() -> list[str]:
+    """Addresses and networks whose `X-Forwarded-…` headers are believed. Raises ThirdPartyConfigError."""
+    named = (read("TRUSTED_PROXIES") or "").split(",")
+    return [_trusted_proxy(entry.strip()) for entry in named if entry.strip()]
+
+
+def _trusted_proxy(entry: str) -> str:
+    try:
+        network = ipaddress.ip_network(entry)
+    except ValueError:
+        raise _wrong_proxy(f"{entry!r}, which is no address and no network", _network_around(entry)) from None
+    if network.prefixlen == 0:
+        raise _wrong_proxy(f"{entry!r}: then every client could claim to be another")
+    return entry
+
+
+def _network_around(entry: str) -> str | None:
+    """The network of an address with a prefix, such as 10.1.2.3/16."""
+    try:
+        return str(ipaddress.ip_network(entry, strict=False))
+    except ValueError:
+        return None
+
+
+def _wrong_proxy(what: str, network: str | None = None) -> ThirdPartyConfigError:
+    meant = f"You may mean {network}." if network else "Name your proxies: 10.0.0.5, 10.1.0.0/16."
+    return ThirdPartyConfigError(f"{PREFIX}TRUSTED_PROXIES has {what}.", hint=meant, code="setting")
 
 
 def log_format() -> str:

@@ -55,6 +55,7 @@ def command(
 ) -> None:
     """Serve the console until Ctrl-C: on this machine's store, or on PostgreSQL for several machines."""
     at = parse_listen_address(host, public_url, port=port)
+    proxies = settings.trusted_proxies()
     quiet_prefect()
     log = open_log(chosen_log_format(log_format), print_note)
     say = partial(log, part=PART)
@@ -76,6 +77,7 @@ def command(
         guard_app(app, at.origins),
         host=at.host,
         port=port,
+        forwarded_allow_ips=proxies,  # uvicorn's default believes every process of this machine
         log_level="warning",
         log_config=_uvicorn_logging() if log.is_json else uvicorn.config.LOGGING_CONFIG,
         server_header=False,

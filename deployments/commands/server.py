@@ -50,6 +50,7 @@ def command(
     """Serve Prefect's API and pages until Ctrl-C, behind the guard, on a PostgreSQL of yours."""
     tls = shared_server.tls_files(tls_certificate, tls_key)
     at = parse_listen_address(host, public_url, names=tuple(name or ()), scheme="https" if tls else "http")
+    settings.trusted_proxies()  # a wrong entry is refused before Prefect is imported
     quiet_prefect()
     shared_server.activate(at)
     if not at.is_local and tls is None:

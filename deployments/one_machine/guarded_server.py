@@ -18,6 +18,7 @@ from prefect.settings import get_current_settings
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
+from blocks import settings
 from deployments import up_health
 from deployments.console.indexing import start_indexing
 from deployments.one_machine import health_pages, ui_copy
@@ -122,17 +123,21 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def serve(app: ASGIApp, host: str, port: int, *, log_level: str, tls: tuple[str, str] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT. `tls` is the file of the certificate and that of its key."""
-    settings = get_current_settings().server
+    """Serve until SIGTERM or SIGINT. `tls` is the file of the certificate and that of its key.
+
+    Raises ThirdPartyConfigError for a wrong entry of the trusted proxies.
+    """
+    api = get_current_settings().server.api
     certificate, key = tls or (None, None)
     uvicorn.run(
         app,
         host=host,
         port=port,
-        timeout_keep_alive=settings.api.keepalive_timeout,
+        timeout_keep_alive=api.keepalive_timeout,
         timeout_graceful_shutdown=CLOSING_SECONDS,
-        ws_ping_interval=settings.api.websocket_ping_interval,
-        ws_ping_timeout=settings.api.websocket_ping_timeout,
+        ws_ping_interval=api.websocket_ping_interval,
+        ws_ping_timeout=api.websocket_ping_timeout,
+        forwarded_allow_ips=settings.trusted_proxies(),  # uvicorn's default believes every process of this machine
         log_level=log_level.lower(),
         ssl_certfile=certificate,
         ssl_keyfile=key,

@@ -12,6 +12,7 @@ from typing import IO, Any
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import get_current_settings
 
+from blocks import settings
 from deployments.one_machine import processes
 from deployments.prefect_api import database
 from deployments.prefect_api.server_access import HOST
@@ -38,6 +39,7 @@ class GuardedServer(SubprocessASGIServer):
                 **os.environ,
                 "PREFECT_UI_ENABLED": "0",
                 "PREFECT__SERVER_EPHEMERAL": "1",
+                f"{settings.PREFIX}TRUSTED_PROXIES": "",  # this command is its only client
                 **get_current_settings().to_environment_variables(exclude_unset=True),
                 **database.environment(),
             },

@@ -90,6 +90,7 @@ def up(
     terminal, also from other threads. Raises FirstPartyGenericError if an `up` runs already, the port is in use, or the
     server does not start.
     """
+    settings.trusted_proxies()  # a wrong entry is refused here, and not in the server's log
     os.umask(0o077)
     say = log if isinstance(log, ServiceLog) else ServiceLog(log)
     with up_lock.hold(), _stop_on_signals() as stop:

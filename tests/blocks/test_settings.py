@@ -81,6 +81,31 @@ def test_the_url_of_the_store_is_read_from_1password_once(tmp_path: Path, monkey
         settings.read_secret("CONSOLE_PASSWORD")
 
 
+def test_trusted_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings.trusted_proxies() == []
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_TRUSTED_PROXIES", " 10.0.0.5,, 10.1.0.0/16,2001:db8::/64,::1 ,")
+    assert settings.trusted_proxies() == ["10.0.0.5", "10.1.0.0/16", "2001:db8::/64", "::1"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        ("proxy.example", "'proxy.example', which is no address and no network. Name your proxies: 10.0.0.5"),
+        ("*", "'*', which is no address"),
+        ("10.0.0.5:443", "'10.0.0.5:443', which is no address"),
+        ("10.1.2.3/16", "'10.1.2.3/16', which is no address and no network. You may mean 10.1.0.0/16."),
+        ("10.0.0.0/33", "'10.0.0.0/33', which is no address"),
+        ("0.0.0.0/0", "'0.0.0.0/0': then every client could claim to be another"),
+        ("::/0", "'::/0': then every client"),
+    ],
+)
+def test_a_proxy_that_is_none_is_named(entry: str, sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_TRUSTED_PROXIES", f"10.0.0.5, {entry}")
+    with pytest.raises(ThirdPartyConfigError) as caught:
+        settings.trusted_proxies()
+    assert f"ONEPASSWORD_SOURCE_TRUSTED_PROXIES has {sentence}" in str(caught.value)
+
+
 def test_the_log_is_text_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ONEPASSWORD_SOURCE_LOG_FORMAT", raising=False)
     assert settings.log_format() == "text"

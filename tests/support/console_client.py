@@ -8,6 +8,9 @@ import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import uvicorn
+
+from blocks import settings
 from deployments.console.app import create_app
 from deployments.console.gate import COOKIE
 from deployments.console.passwords import Passwords
@@ -47,11 +50,18 @@ class ServedConsole:
         self.console.stores.close()
 
 
-class ConsoleClient(TestClient):
-    """Requests to a console, without a session until `as_role`."""
+def as_served(app: Any) -> Any:
+    """The app as uvicorn serves it, with the proxies of the settings."""
+    config = uvicorn.Config(app, forwarded_allow_ips=settings.trusted_proxies(), log_config=None)
+    config.load()
+    return config.loaded_app
 
-    def __init__(self, served: ServedConsole, session: Session | None = None) -> None:
-        super().__init__(served.app)
+
+class ConsoleClient(TestClient):
+    """Requests to a console, without a session until `as_role`. `peer` is the address at the other end."""
+
+    def __init__(self, served: ServedConsole, session: Session | None = None, peer: str = "testclient") -> None:
+        super().__init__(as_served(served.app), client=(peer, 50000))
         self.served = served
         self._session = session
         if session is not None:
@@ -59,7 +69,11 @@ class ConsoleClient(TestClient):
 
     def as_role(self, role: Role, person: str = "Ada") -> ConsoleClient:
         """Another browser, which has logged in to the same console."""
-        return ConsoleClient(self.served, self.served.settings.sessions.create(role, person))
+        return self.from_peer("testclient", self.served.settings.sessions.create(role, person))
+
+    def from_peer(self, peer: str, session: Session | None = None) -> ConsoleClient:
+        """Another browser, or a proxy, at this address."""
+        return ConsoleClient(self.served, session, peer)
 
     def page(self, path: str, status: int = 200) -> str:
         """The HTML of a page of the console; `path` begins behind /console."""

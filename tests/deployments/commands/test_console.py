@@ -129,6 +129,27 @@ def test_it_answers_to_its_own_names_only(tmp_path: Path, store: str) -> None:
         assert "secure" in answer.headers["set-cookie"].lower()
 
 
+@pytest.mark.parametrize(("proxies", "is_believed"), [("127.0.0.1", True), ("10.0.0.5", False), ("", False)])
+def test_only_a_trusted_proxy_says_who_is_behind_it(
+    tmp_path: Path, store: str, proxies: str, is_believed: bool
+) -> None:
+    own = {"ONEPASSWORD_SOURCE_CONSOLE_PASSWORD": "x", "ONEPASSWORD_SOURCE_TRUSTED_PROXIES": proxies}
+    with console(tmp_path, **own) as (origin, _):
+        for number in range(4):
+            headers = {"X-Forwarded-For": f"192.0.2.{number}"}
+            answer = httpx.post(f"{origin}/console/login", headers=headers, data={"password": "wrong"})
+        assert (answer.status_code == 403) == is_believed
+        headers = {"X-Forwarded-For": "192.0.2.9", "X-Forwarded-Proto": "https"}
+        answer = httpx.post(f"{origin}/console/login", headers=headers, data={"password": "x"})
+        assert ("secure" in answer.headers.get("set-cookie", "").lower()) == is_believed
+
+
+def test_a_proxy_that_is_none_is_refused(tmp_path: Path, store: str) -> None:
+    with console(tmp_path, ONEPASSWORD_SOURCE_TRUSTED_PROXIES="caddy") as (_, process):
+        assert process.wait(60) == 2
+        assert "TRUSTED_PROXIES has 'caddy', which is no address" in (tmp_path / "out").read_text()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_at_once(tmp_path: Path, store: str, number: int) -> None:
     with console(tmp_path, ONEPASSWORD_SOURCE_CONSOLE_PASSWORD="x") as (_, process):

@@ -174,6 +174,11 @@ def test_a_server_without_password_key_or_database_does_not_start(network: Netwo
         assert f"Not set: {missing} (" in network.call("server", env=env, code=2)
 
 
+def test_a_server_with_a_wrong_proxy_does_not_start(network: Network) -> None:
+    env = network.of_server(ONEPASSWORD_SOURCE_TRUSTED_PROXIES="10.0.0.5, ingress")
+    assert "TRUSTED_PROXIES has 'ingress', which is no address" in network.call("server", env=env, code=2)
+
+
 def test_a_worker_without_a_server_does_not_start(network: Network) -> None:
     assert "PREFECT_API_URL is not set" in network.call("worker", env=network.environment("alone"), code=2)
 

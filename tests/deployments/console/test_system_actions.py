@@ -15,6 +15,7 @@ from blocks.store import audit_log, sources
 from deployments import deferred
 from deployments.console import check_results
 from deployments.console.check_results import CheckStep
+from deployments.console.sessions import Role
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -71,3 +72,15 @@ def test_only_operators_check(filled: Filled, viewer: ConsoleClient, operator: C
     assert operator.post_form("/system", action="other").status_code == 404
     assert operator.post_form("/system", action="check", source="unknown").status_code == 400
     assert 'name="action"' not in viewer.page("/system")
+
+
+def test_behind_a_proxy_the_audit_log_has_the_persons_address(
+    filled: Filled, store: Engine, client: ConsoleClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_TRUSTED_PROXIES", "10.0.0.0/24")
+    session = client.served.settings.sessions.create(Role.OPERATOR, "Ada")
+    for peer, address in (("10.0.0.5", "192.0.2.1"), ("10.0.1.5", "10.0.1.5")):
+        browser = client.from_peer(peer, session)
+        browser.headers["X-Forwarded-For"] = "198.51.100.7, 192.0.2.1"
+        browser.submit("/system", action="verify", source=SOURCE.id)
+        assert audit_log.newest_of_sources(store, "verify")[SOURCE.id].actor == f"Ada (console, {address})"

@@ -75,6 +75,11 @@ def test_an_address_of_another_machine_is_an_error(tmp_path: Path) -> None:
     assert "192.0.2.1 is not an address of this machine." in done.stderr
 
 
+def test_a_wrong_entry_of_the_trusted_proxies_is_named(tmp_path: Path) -> None:
+    done = _run_up(tmp_path, free_port(), ONEPASSWORD_SOURCE_TRUSTED_PROXIES="caddy, 10.0.0.5")
+    assert done.stderr.startswith("ONEPASSWORD_SOURCE_TRUSTED_PROXIES has 'caddy', which is no address")
+
+
 def test_a_server_of_the_users_own_is_not_doubled(tmp_path: Path) -> None:
     done = _run_up(tmp_path, free_port(), PREFECT_API_URL="http://127.0.0.1:9/api")
     assert done.returncode == 1

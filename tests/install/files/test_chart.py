@@ -60,7 +60,13 @@ EVERYTHING: dict[str, Any] = {
     },
     "console": {"replicas": 2, "publicUrl": "https://console.example.com:8443"},
     "worker": {"autoscaling": {"enabled": True}, "affinity": {"nodeAffinity": {}}},
-    "ingress": {"enabled": True, "className": "nginx", "annotations": {"a/b": "c"}, "tlsSecret": "soc-tls"},
+    "ingress": {
+        "enabled": True,
+        "className": "nginx",
+        "annotations": {"a/b": "c"},
+        "tlsSecret": "soc-tls",
+        "trustedProxies": ["10.42.7.0/24", "fd00::5"],
+    },
     "networkPolicy": {
         "ingressFrom": [PEER],
         "metricsFrom": [PEER],
@@ -216,6 +222,17 @@ def test_commands_flags_and_settings_exist(template: Template, name: str) -> Non
             assert {one for one in arguments if one.startswith("--")} <= known, owner
         variables = {one["name"].removesuffix("_FILE") for one in container["env"]}
         assert {one for one in variables if one.startswith(PREFIX)} <= settings, owner
+
+
+@pytest.mark.parametrize(("name", "proxies"), [("default", None), ("everything", "10.42.7.0/24,fd00::5")])
+def test_what_the_ingress_leads_to_gets_its_addresses(template: Template, name: str, proxies: str | None) -> None:
+    found = {
+        owner.rpartition("-")[2]: variable["value"]
+        for owner, pod in pods(template.documents(SETS[name]))
+        for variable in containers(pod)[0]["env"]
+        if variable["name"] == f"{PREFIX}TRUSTED_PROXIES"
+    }
+    assert found == ({} if proxies is None else {"console": proxies, "server": proxies})
 
 
 @pytest.mark.parametrize("name", SETS)

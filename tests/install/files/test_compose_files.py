@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 import subprocess
@@ -12,6 +13,7 @@ import yaml
 from install import tools
 from support.paths import ROOT
 
+from blocks import settings
 from deployments.cli import app
 from deployments.secret_files import VARIABLES
 
@@ -53,6 +55,21 @@ def test_compose_file_is_valid_and_closed(folder: Path, file: str) -> None:
             assert {one for one in arguments if one.startswith("--")} <= known, name
     published = [port.get("host_ip") for service in services.values() for port in service.get("ports", [])]
     assert published == (["127.0.0.1"] if file == DEFAULT else [None, None])
+
+
+def test_what_the_proxy_leads_to_believes_it_and_nothing_else_reaches_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = yaml.safe_load((folder / POSTGRESQL).read_text())["services"]
+    name = "ONEPASSWORD_SOURCE_TRUSTED_PROXIES"
+    given = {service: one["environment"][name] for service, one in services.items() if name in one["environment"]}
+    upstreams = set(re.findall(r"_UPSTREAM:(\w+):\d+", (folder / "Caddyfile").read_text()))
+    assert set(given) == upstreams == {"console", "server"}
+    for service, proxies in given.items():
+        monkeypatch.setenv(name, proxies)
+        assert all(ipaddress.ip_network(one).is_private for one in settings.trusted_proxies()), service
+        assert "ports" not in services[service]
+    assert "trusted_proxies" not in (folder / "Caddyfile").read_text(), "Caddy passes no header of a client on"
 
 
 @pytest.mark.parametrize("file", [DEFAULT, POSTGRESQL])

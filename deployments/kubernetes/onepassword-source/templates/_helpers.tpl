@@ -104,6 +104,13 @@ securityContext:
 {{- end }}
 {{- end -}}
 
+{{- define "source.trustedProxies" -}}
+{{- with .Values.ingress.trustedProxies }}
+- name: ONEPASSWORD_SOURCE_TRUSTED_PROXIES
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- end -}}
+
 {{/* The environment of what uses the store and the server: workers, console, apply. */}}
 {{- define "source.clientEnv" -}}
 {{ include "source.secretFile" (dict "name" "ONEPASSWORD_SOURCE_DATABASE_URL" "key" .Values.secrets.keys.storeUrl) }}
