@@ -16,13 +16,13 @@ demo: .venv/runtime  ## set up, collect from the sandbox, show what came
 	@$(BIN)/onepassword-source demo
 
 test: .venv/dev  ## set up, run all tests that need no Prefect server, and one that does: from a configuration to events
-	@$(PYTEST) -n 3 -m "not torture and not real and not install and not browser and (smoke or not prefect)"
+	@$(PYTEST) -n 3 -m "not torture and not real and not install and not browser and (smoke or not (prefect or processes))"
 
 test-browser: .venv/dev  ## pages of the console, of `coverage --html` and of the documentation in Chromium, if there is one
 	@$(PYTEST) -n 2 -m "browser and not torture and not real and not install and not prefect"
 
-test-prefect: .venv/dev  ## the flows, the commands and `up` with real Prefect servers
-	@$(PYTEST) -n 3 -m "prefect and not torture and not real and not install and not smoke"
+test-prefect: .venv/dev  ## the flows, the commands and `up` with real Prefect servers, and what takes several processes
+	@$(PYTEST) -n 3 -m "(prefect or processes) and not torture and not real and not install and not smoke"
 
 torture: .venv/dev  ## every fault that the source survives, with real processes, and a table of them
 	@$(PYTEST) -n 2 -m torture

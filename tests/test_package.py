@@ -22,6 +22,8 @@ from support.paths import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.processes
+
 FLOORS = ("flows", "tasks", "blocks", "deployments")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 BUILD_TOOLS = {"hatchling", "editables", "build", "setuptools", "wheel", "pip", "uv"}

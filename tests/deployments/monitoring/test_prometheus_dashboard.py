@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.processes
+
 ALERTS = DIRECTORY / "alerts.yaml"
 DASHBOARD = read_dashboard("grafana-prometheus.json")
 TARGETS = [(panel["title"], target["expr"]) for panel, target in targets(DASHBOARD)]

@@ -23,7 +23,10 @@ from deployments.one_machine.forked_runs import ForkServerEndedError, RunForker,
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Iterator
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="runs are forked on Linux alone")
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="runs are forked on Linux alone"),
+]
 
 SECRETS = {
     "PREFECT_API_AUTH_STRING": "admin:secret-1",

@@ -27,6 +27,8 @@ from deployments.up_health import Trouble, UpHealth
 if TYPE_CHECKING:
     from support.one_machine import RunningUp
 
+pytestmark = pytest.mark.processes
+
 SECRET = "the-secret-of-the-webhook"
 SERVER = Trouble("server", "The Prefect server does not answer.", 1_790_000_000)
 RUNS = Trouble("runs", "No run has worked for 7 min.", 1_790_000_000)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.processes
+
 WAIT = "print('ready', flush=True); time.sleep(60)"
 IDLE = f"import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(7)); {WAIT}"
 DEAF = f"import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); {WAIT}"
