@@ -11,6 +11,8 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+BODY_MAX = 1024 * 1024  # bytes, unpacked; most answers are some words
+ERROR_BODY_MAX = 16 * 1024  # bytes of the body beside a status that is clear by itself
 _GZIP = 31  # zlib's number for a gzip header and the largest window
 _PART_BYTES = 256 * 1024
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 import httpx
 
 from blocks.http import proxies, tls, transport_errors
-from blocks.http.bounded_body import BodyTooLargeError, read_beginning, read_body
+from blocks.http.bounded_body import BODY_MAX, ERROR_BODY_MAX, BodyTooLargeError, read_beginning, read_body
 from blocks.http.deadline import ExchangeLimits, enforce
 from blocks.http.loopback import is_loopback
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 TIMEOUT = httpx.Timeout(connect=10, read=60, write=60, pool=60)
 DEADLINE = 120.0  # seconds for one whole exchange, so that a server which drips bytes cannot hold a run
-BODY_MAX = 1024 * 1024  # bytes, unpacked; most answers are some words
-ERROR_BODY_MAX = 16 * 1024  # bytes of the body beside a status that is clear by itself
 ERROR_BODY_SECONDS = 5.0  # how long such words are waited for
 FRAMING_MAX = 1024 * 1024  # bytes of headers, of 100 Continue and of the sizes of chunks
 COOKIES_MAX = 50  # load balancers set one or two

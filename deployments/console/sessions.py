@@ -1,4 +1,4 @@
-"""Logins of the console: two passwords with a role each, signed cookies, CSRF tokens, and a delay after wrong tries.
+"""Logins of the console: two passwords with a role each, signed cookies and CSRF tokens.
 
 A session is a signed token in a cookie, so any process with the same password accepts it, and nothing is stored. A new
 operator password ends every session.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import threading
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -19,11 +18,6 @@ from blocks import clock
 from deployments.console.passwords import Passwords, digest, encoded
 
 SESSION_SECONDS = 12 * 3600
-FREE_TRIES = 3
-"""So many wrong passwords from one address cost no delay."""
-DELAY_MAX_SECONDS = 300.0
-ADDRESSES_MAX = 10_000
-"""More are not remembered at once: the oldest are forgotten."""
 _ALGORITHM = "HS256"
 
 
@@ -87,29 +81,3 @@ class Sessions:
 
     def is_csrf_token(self, session: Session, token: str) -> bool:
         return hmac.compare_digest(self.csrf_token(session).encode(), token.encode())
-
-
-class LoginDelay:
-    """Makes an address wait after wrong passwords: 1 s, 2 s, 4 s …, up to five minutes."""
-
-    def __init__(self) -> None:
-        self._failures: dict[str, tuple[int, float]] = {}
-        self._lock = threading.Lock()
-
-    def seconds_left(self, address: str) -> float:
-        """How long the address must wait until its next try."""
-        with self._lock:
-            return max(self._failures.get(address, (0, 0.0))[1] - clock.now(), 0.0)
-
-    def failed(self, address: str) -> None:
-        """Count a wrong password."""
-        with self._lock:
-            count = self._failures.pop(address, (0, 0.0))[0] + 1
-            delay = min(2.0 ** (count - FREE_TRIES), DELAY_MAX_SECONDS) if count >= FREE_TRIES else 0.0
-            self._failures[address] = (min(count, 60), clock.now() + delay)
-            while len(self._failures) > ADDRESSES_MAX:
-                del self._failures[next(iter(self._failures))]
-
-    def succeeded(self, address: str) -> None:
-        with self._lock:
-            self._failures.pop(address, None)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from deployments.console.login_delay import LoginDelay
 from deployments.console.passwords import Passwords
-from deployments.console.sessions import LoginDelay, Sessions
+from deployments.console.sessions import Sessions
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from isal import isal_zlib
 from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api import api_errors
 from blocks.http import transport_errors
-from blocks.http.client import BODY_MAX, DEADLINE, TIMEOUT, HttpClient, HttpResponse
+from blocks.http.bounded_body import BODY_MAX
+from blocks.http.client import DEADLINE, TIMEOUT, HttpClient, HttpResponse
 from blocks.siem.delivery.protocol import RequestRejectedError, TooLargeError
 
 if TYPE_CHECKING:
