@@ -144,7 +144,7 @@ def test_a_loaded_source_is_the_saved_one(quiet: None) -> None:
 
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loading tells Prefect's API of it; here is none."""
+    """Loading a block sends an event to Prefect's API, and these tests have no server."""
     monkeypatch.setattr("prefect.blocks.core.emit_event", lambda **_: None)
 
 
@@ -178,7 +178,7 @@ def test_nonsense_is_refused_with_its_place(members: dict[str, Any], path: str) 
     assert [problem.path for problem in raised.value.problems] == [path]
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(ConfigurationError) as raised:
         source(name="", collect_from="soon", source_id="x").validated()
     assert len(raised.value.problems) == 3

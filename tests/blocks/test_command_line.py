@@ -57,7 +57,7 @@ def _splices(node: ast.AST) -> bool:
 
 
 def test_a_hint_that_asks_for_what_a_command_does_names_the_command() -> None:
-    """So that nobody has to look for it in the help. Options alone are those of the command at hand."""
+    """A reader need not look it up in the help. A hint with options alone refers to the command that was called."""
     found = [
         f"{where}: {hint}"
         for package in ("blocks", "tasks", "flows", "deployments")

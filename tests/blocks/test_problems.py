@@ -1,4 +1,4 @@
-"""The problems of a configuration: their place, their words, and what was probably meant."""
+"""The problems of a configuration: path, message, and the suggested correction."""
 
 from __future__ import annotations
 

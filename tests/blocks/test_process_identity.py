@@ -17,7 +17,7 @@ from blocks import process_identity
 from blocks.process_identity import ProcessIdentity
 
 if not sys.platform.startswith("linux"):
-    pytest.skip("only Linux tells what an identity is made of", allow_module_level=True)
+    pytest.skip("only Linux has what an identity is made of", allow_module_level=True)
 
 ROOT = Path(process_identity.__file__).parent.parent
 SAYS = "from blocks import process_identity as p; print(p.own().as_text(), flush=True)"
@@ -77,7 +77,7 @@ def test_a_process_that_is_stopped_is_not_dead() -> None:
 
 
 def test_a_forked_child_is_not_its_parent() -> None:
-    """A run is forked from a process that has imported everything, and may have asked who it is."""
+    """A run is forked from a process that has imported everything and may have cached its own identity."""
     forks = f"{SAYS}\nimport os\nif os.fork():\n    os.wait()\nelse:\n    print(p.own().as_text(), os.getpid())"
     parent, child = python(forks).splitlines()
     before, after = ProcessIdentity.from_text(parent), ProcessIdentity.from_text(child.rpartition(" ")[0])
@@ -99,7 +99,7 @@ def test_a_process_of_an_earlier_boot_is_dead() -> None:
     assert earlier.is_known_dead(booted_ns - 10**9)
 
 
-def test_another_machine_of_the_same_name_is_told_by_what_it_did_after_this_boot() -> None:
+def test_activity_after_this_boot_shows_another_machine_of_the_same_name() -> None:
     other = replace(process_identity.own(), boot="another")
     assert not other.is_known_dead(process_identity._boot_ns() + 10**9)
     assert not other.is_known_dead(None)
@@ -143,9 +143,9 @@ def test_containers_of_one_machine_know_nothing_of_each_other() -> None:
     assert (other.host, other.boot) == (own.host, own.boot)
     assert other.pid == 1
     assert not other.is_known_dead(0), "it has ended, but this namespace cannot know"
-    nobody = replace(own, pid=2**22 + 1)
-    assert python(ASKS, nobody.as_text()) == "True"
-    assert python(ASKS, nobody.as_text(), before=inside) == "False"
+    unused_pid = replace(own, pid=2**22 + 1)
+    assert python(ASKS, unused_pid.as_text()) == "True"
+    assert python(ASKS, unused_pid.as_text(), before=inside) == "False"
 
 
 def test_a_proc_of_another_namespace_is_not_believed() -> None:

@@ -89,7 +89,7 @@ def test_where_continuity_was_lost_there_is_a_gap_that_only_a_backfill_closes() 
     assert gaps(found_of(**live((30, 20), (10, 0)))) == [("before", 120, 30), ("gap", 20, 10)]
 
 
-def test_a_cursor_that_was_begun_anew_has_a_gap_before_it_and_none_behind() -> None:
+def test_a_restarted_cursor_has_a_gap_before_it_and_none_after() -> None:
     found = found_of(**{**live((200, 130)), "read_from_ns": ago(118), "progress_ns": NOW})
     assert gaps(found) == [("lost", 125, 120), ("gap", 120, 118)]
 
@@ -136,7 +136,7 @@ def test_an_outage_of_more_than_120_days_is_lost_in_part_and_open_for_the_rest()
     assert gaps(found_of(**live((200, 122), drained=122))) == [("lost", 122, 120), ("open", 120, 0)]
 
 
-def test_nobody_tells_gaps_of_times_whose_windows_are_forgotten() -> None:
+def test_no_gap_is_reported_where_windows_are_no_longer_recorded() -> None:
     assert gaps(found_of(**live((200, 150), (140, 130), (119, 0)))) == [("lost", 125, 120), ("gap", 120, 119)]
     assert KNOWN_NS == jobs.FORGOTTEN_NS
 

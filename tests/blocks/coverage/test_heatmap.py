@@ -60,7 +60,7 @@ def test_one_event_shows_and_the_most_is_the_darkest(events: int, largest: int, 
     assert heatmap.cell_text(cell, largest, NOW)[0][0] == shown
 
 
-def test_what_is_lost_and_what_was_never_asked_for_look_different_from_a_gap() -> None:
+def test_lost_events_and_events_never_requested_look_different_from_a_gap() -> None:
     one = report_of(record((140, 123), (110, UP_TO_NOW)), record((20, UP_TO_NOW), stream_id=2, api="sign-in"), days=130)
     first, second = (heatmap.plain_text(one.heat_map(api)) for api in one.apis)
     assert [row[5:13] for row in first.splitlines()[1:]] == [

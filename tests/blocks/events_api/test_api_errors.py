@@ -46,7 +46,7 @@ def test_the_servers_wish_to_wait_is_kept(status: int) -> None:
     assert raised.value.retry_after == 17.0
 
 
-def test_too_many_requests_are_told_from_a_server_in_trouble() -> None:
+def test_too_many_requests_and_a_server_error_have_different_messages() -> None:
     with pytest.raises(ThirdPartyGenericError, match=r"too many requests.*other programs that use the same account"):
         api_errors.raise_for_transient(429, httpx.Headers())
     with pytest.raises(ThirdPartyGenericError, match="status page"):

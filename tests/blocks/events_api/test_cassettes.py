@@ -39,12 +39,12 @@ CHANGING = {"date", "server"}
 
 @dataclass(frozen=True)
 class Scene:
-    """What the client asks, and which faults the sandbox has meanwhile."""
+    """What the client requests, and the faults that are injected into the sandbox meanwhile."""
 
     name: str
     ask: Callable[[EventsClient], Any]
     version: str = "v2"
-    faults: tuple[dict[str, Any], ...] = field(default=())
+    injected: tuple[dict[str, Any], ...] = field(default=())
 
 
 def all_pages(client: EventsClient) -> dict[Api, list[Any]]:
@@ -70,17 +70,17 @@ def introspection(client: EventsClient) -> Any:
 
 SCENES = [
     Scene("introspection_v2", introspection),
-    Scene("introspection_v1", introspection, faults=({"kind": "404", "api": "introspect", "version": 2},)),
-    Scene("introspection_refused", introspection, faults=({"kind": "401"},)),
+    Scene("introspection_v1", introspection, injected=({"kind": "404", "api": "introspect", "version": 2},)),
+    Scene("introspection_refused", introspection, injected=({"kind": "401"},)),
     Scene("pages_v1", all_pages, version="v1"),
     Scene("pages_v2", all_pages),
     Scene("error_form_v1", bad_cursor, version="v1"),
     Scene("error_form_v2", bad_cursor),
-    Scene("not_found_as_text", introspection, faults=({"kind": "404"},)),
-    Scene("bad_gateway_as_html", first_page, faults=({"kind": "502"},)),
-    Scene("unavailable_as_text", first_page, faults=({"kind": "503"},)),
-    Scene("too_many_requests", first_page, faults=({"kind": "429", "form": "empty", "retry_after": 30},)),
-    Scene("server_error", first_page, faults=({"kind": "500"},)),
+    Scene("not_found_as_text", introspection, injected=({"kind": "404"},)),
+    Scene("bad_gateway_as_html", first_page, injected=({"kind": "502"},)),
+    Scene("unavailable_as_text", first_page, injected=({"kind": "503"},)),
+    Scene("too_many_requests", first_page, injected=({"kind": "429", "form": "empty", "retry_after": 30},)),
+    Scene("server_error", first_page, injected=({"kind": "500"},)),
 ]
 NAMES = [scene.name for scene in SCENES]
 
@@ -92,7 +92,7 @@ def record(directory: Path) -> None:
         for scene in SCENES:
             (directory / f"{scene.name}.yaml").unlink(missing_ok=True)
             sandbox.clear_faults()
-            for fault in scene.faults:
+            for fault in scene.injected:
                 sandbox.fault(**fault)
             with (
                 recorder.use_cassette(directory / f"{scene.name}.yaml"),
@@ -151,20 +151,20 @@ def interactions(name: str, directory: Path = CASSETTES) -> list[dict[str, Any]]
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_pages(version: str) -> None:
     found = replayed(f"pages_{version}")
-    asked = [(one["request"], one["response"]) for one in interactions(f"pages_{version}")]
-    assert [request["uri"] for request, _ in asked] == [
+    exchanges = [(one["request"], one["response"]) for one in interactions(f"pages_{version}")]
+    assert [request["uri"] for request, _ in exchanges] == [
         f"{SERVER}/api/{version}/{api.path}" for api in Api for _ in range(2)
     ]
-    for page, (_, response) in zip([page for pages in found.values() for page in pages], asked, strict=True):
+    for page, (_, response) in zip([page for pages in found.values() for page in pages], exchanges, strict=True):
         assert len(page.events) == 2
         assert response["body"]["string"].endswith(f'"items":[{",".join(event.body for event in page.events)}]}}')
 
 
 @pytest.mark.usefixtures("offline")
 def test_introspections() -> None:
-    told = replayed("introspection_v2")
-    assert told.scopes == replayed("introspection_v1").scopes == {api.path for api in Api}
-    assert (told.uuid, len(told.account_uuid)) == (replayed("introspection_v1").uuid, 26)
+    token = replayed("introspection_v2")
+    assert token.scopes == replayed("introspection_v1").scopes == {api.path for api in Api}
+    assert (token.uuid, len(token.account_uuid)) == (replayed("introspection_v1").uuid, 26)
     assert replayed("introspection_v1").account_uuid is None
 
 
@@ -230,7 +230,7 @@ def test_every_scene_is_on_tape_and_nothing_else() -> None:
     assert sorted(path.stem for path in CASSETTES.glob("*.yaml")) == sorted(NAMES)
 
 
-def test_recording_anew_makes_the_same_requests_and_statuses(tmp_path: Path) -> None:
+def test_recording_again_makes_the_same_requests_and_statuses(tmp_path: Path) -> None:
     record(tmp_path)
     for name in NAMES:
         assert [_gist(one) for one in interactions(name, tmp_path)] == [_gist(one) for one in interactions(name)]

@@ -36,23 +36,23 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("one_authority")
 
 
-# What is asked
+# Requests
 
 
-def test_introspection_tells_the_scopes_and_the_account(client: EventsClient, sandbox: SandboxProcess) -> None:
-    told = client.introspect()
+def test_introspection_returns_the_scopes_and_the_account(client: EventsClient, sandbox: SandboxProcess) -> None:
+    found = client.introspect()
     truth = sandbox.introspect().json()
-    assert (told.uuid, told.account_uuid) == (truth["uuid"], truth["account_uuid"])
-    assert all(told.allows(api) for api in Api)
+    assert (found.uuid, found.account_uuid) == (truth["uuid"], truth["account_uuid"])
+    assert all(found.allows(api) for api in Api)
     assert sandbox.requests()["endpoints"].keys() == {"GET /api/v2/auth/introspect"}
 
 
 def test_introspection_falls_back_to_v1(client: EventsClient, sandbox: SandboxProcess) -> None:
     sandbox.fault("404", api="introspect", version=2)
-    told = client.introspect()
-    assert told.account_uuid is None
-    assert told.uuid == sandbox.introspect(1).json()["UUID"]
-    assert told.scopes == {api.path for api in Api}
+    found = client.introspect()
+    assert found.account_uuid is None
+    assert found.uuid == sandbox.introspect(1).json()["UUID"]
+    assert found.scopes == {api.path for api in Api}
 
 
 def test_introspection_knows_a_token_with_one_scope(sandbox: SandboxProcess) -> None:
@@ -82,11 +82,11 @@ def test_a_window_has_an_end_and_nanoseconds(client: EventsClient, sandbox: Sand
     }
 
 
-def test_a_request_says_who_asks_and_what_it_takes(client: EventsClient, sandbox: SandboxProcess) -> None:
+def test_a_request_names_the_program_and_the_encoding_it_accepts(client: EventsClient, sandbox: SandboxProcess) -> None:
     client.introspect()
-    asked = sandbox.requests()["last"][0]
-    assert asked["user_agent"] == f"onepassword-source/{importlib.metadata.version('onepassword-source')}"
-    assert asked["accept_encoding"] == "gzip"
+    request = sandbox.requests()["last"][0]
+    assert request["user_agent"] == f"onepassword-source/{importlib.metadata.version('onepassword-source')}"
+    assert request["accept_encoding"] == "gzip"
     assert PAGE_SIZE == 1000
 
 
@@ -125,15 +125,15 @@ def test_every_event_is_read_once_byte_for_byte(sandbox: SandboxProcess, api: Ap
     assert all(event.uuid == json.loads(event.body)["uuid"] for event in whole[0].events)
 
 
-def test_a_packed_page_is_the_same_page(sandbox: SandboxProcess) -> None:
-    asked = {"limit": 1000, "start_time": "2020-01-01T00:00:00Z"}
-    assert sandbox.post("auditevents", asked).headers["content-encoding"] == "gzip"  # so they came packed above
+def test_a_compressed_page_is_the_same_page(sandbox: SandboxProcess) -> None:
+    first = {"limit": 1000, "start_time": "2020-01-01T00:00:00Z"}
+    assert sandbox.post("auditevents", first).headers["content-encoding"] == "gzip"  # the default
     with running_sandbox(events=30, gzip=False) as plain, open_client(plain) as client:
-        assert "content-encoding" not in plain.post("auditevents", asked).headers
+        assert "content-encoding" not in plain.post("auditevents", first).headers
         assert bodies(drain(client)) == plain.events("auditevents")
 
 
-def test_the_end_of_a_stream_is_asked_again_until_something_comes(
+def test_the_cursor_at_the_end_of_a_stream_is_polled_until_an_event_arrives(
     client: EventsClient, sandbox: SandboxProcess
 ) -> None:
     end = drain(client, Api.SIGN_IN)[-1]
@@ -223,7 +223,7 @@ def test_a_status_is_one_error(
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_the_message_of_the_server_is_told_in_both_forms(sandbox: SandboxProcess, version: str) -> None:
+def test_the_message_of_the_server_is_reported_in_both_forms(sandbox: SandboxProcess, version: str) -> None:
     with open_client(sandbox, api_version=version) as client:
         assert "(400" in str(failure_of(client, cursor="not-a-cursor"))
         sandbox.fault("403", form=version)

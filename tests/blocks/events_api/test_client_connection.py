@@ -75,10 +75,10 @@ def test_a_response_that_is_too_large_is_not_read(sandbox: SandboxProcess, optio
     assert peak < 5_000_000
 
 
-def _peak(asked: Callable[[], str]) -> tuple[str, int]:
+def _peak(call: Callable[[], str]) -> tuple[str, int]:
     tracemalloc.start()
     try:
-        return asked(), tracemalloc.get_traced_memory()[1]
+        return call(), tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
@@ -110,7 +110,7 @@ PACKED = gzip.compress(PAGE, mtime=0)  # the time would be in the names of the t
     ("body", "encoding"),
     [(PACKED, "gzip"), (PACKED, "GZIP"), (PAGE, "identity"), (PACKED + b"behind it", "gzip")],
 )
-def test_a_body_packed_as_asked(body: bytes, encoding: str) -> None:
+def test_a_body_in_an_accepted_encoding_is_read(body: bytes, encoding: str) -> None:
     with (
         listening(always(answered(body, Content_Encoding=encoding))) as server,
         EventsClient(server.url, TOKEN) as client,
@@ -236,7 +236,7 @@ def test_a_name_that_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "The name events.1password.com could not be resolved. Check base_url" in str(error)
 
 
-def test_a_port_where_nobody_listens() -> None:
+def test_a_port_without_a_listener() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with EventsClient(f"http://127.0.0.1:{port}", TOKEN) as client:

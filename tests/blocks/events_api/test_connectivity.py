@@ -38,7 +38,7 @@ def test_a_name_that_does_not_resolve(host: str) -> None:
     assert raised.value.code == "dns"
 
 
-def test_a_certificate_is_verified_and_told(tmp_path: Path) -> None:
+def test_a_certificate_is_verified_and_reported(tmp_path: Path) -> None:
     with answering(tmp_path, certificate(HERE, days=90)) as server:
         answer = connectivity.probe(server.url, 5)
     assert answer.certificate
@@ -78,7 +78,7 @@ def test_a_cached_answer_is_as_old_as_it_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"Date": "soon"}])
-def test_a_server_that_does_not_tell_the_time(tmp_path: Path, headers: dict[str, str]) -> None:
+def test_a_server_without_a_valid_date_header(tmp_path: Path, headers: dict[str, str]) -> None:
     with answering(tmp_path, ahead=None, headers=headers) as server:
         assert connectivity.probe(server.url, 5).ahead is None
 

@@ -24,7 +24,7 @@ from blocks.events_api.models import (
     read_page,
 )
 
-# How long an example takes tells of the machine's other work alone.
+# How long an example takes depends on what else the machine does.
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 FEWER = settings(UNHURRIED, max_examples=50)  # each makes a whole page
 TIME = "2026-03-04T05:06:07Z"
@@ -470,8 +470,8 @@ def test_what_is_no_introspection_says_nothing_of_the_token(content: bytes) -> N
 
 @pytest.mark.parametrize("api", Api)
 def test_a_scope_allows_its_api_alone(api: Api) -> None:
-    told = Introspection("U", frozenset({api.path}), None)
-    assert [one for one in Api if told.allows(one)] == [api]
+    introspection = Introspection("U", frozenset({api.path}), None)
+    assert [one for one in Api if introspection.allows(one)] == [api]
 
 
 def test_the_names_of_the_apis() -> None:

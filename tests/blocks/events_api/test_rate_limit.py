@@ -148,7 +148,7 @@ def test_a_request_is_moved_and_not_counted_twice_and_a_quick_one_is_left_alone(
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, S)), max_size=60), st.integers(1, 20))
-def test_who_waits_as_long_as_told_gets_one_and_nobody_gets_one_before(
+def test_a_request_is_granted_after_the_returned_wait_and_not_before(
     taken: list[tuple[int, int]], requests: int
 ) -> None:
     windows, spent, now_ns = (RateWindow(requests, 6.0), RateWindow(3 * requests, 60.0)), SpentRequests(), NOW
@@ -161,7 +161,7 @@ def test_who_waits_as_long_as_told_gets_one_and_nobody_gets_one_before(
         assert grant(spent, windows, now_ns + given_.wait_ns, 1)[0].count == 1
 
 
-def test_a_clock_that_was_ahead_holds_nobody_up_for_longer_than_the_window() -> None:
+def test_a_clock_that_was_ahead_delays_requests_by_one_window_at_most() -> None:
     windows = (RateWindow(10, 60),)
     _, spent = grant({}, windows, NOW + 86_400 * S, 10)
     given_, spent = grant(spent, windows, NOW, 1)

@@ -156,7 +156,7 @@ def test_the_enumerations_are_those_that_are_documented() -> None:
         ("country", ["NZ"], "(array)"),
     ],
 )
-def test_a_member_of_another_kind_is_told_by_its_kind_alone(name: str, value: object, kind: str) -> None:
+def test_a_member_of_another_type_is_reported_by_its_type_alone(name: str, value: object, kind: str) -> None:
     assert unknown(Api.SIGN_IN, **{name: value}) == (Drift("value", name, kind),)
     assert_quick_again(Api.SIGN_IN, altered(Api.SIGN_IN, **{name: value}))
 
@@ -202,7 +202,7 @@ def test_what_was_named_is_not_named_again_of_that_api() -> None:
 
 
 def assert_quick_again(api: Api, event: bytes) -> None:
-    """Such an event is known to the strict decoder of whoever named it."""
+    """A schema that has reported the drift of this event decodes such an event strictly."""
     known = KnownSchema()
     read(api, event, known=known)
     assert known.decoder(api.path).decode(event).uuid
@@ -362,13 +362,13 @@ def pages(sandbox: SandboxProcess, api: Api, version: str) -> list[Page]:
 def test_a_client_names_each_once(sandbox: SandboxProcess, api: Api, version: str) -> None:
     assert {one for page in pages(sandbox, api, version) for one in page.unknown} == set()
     sandbox.fault("unknown_members", api=api.path, every=3)
-    told = [one for page in pages(sandbox, api, version) for one in page.unknown]
-    assert sorted(told) == [Drift("member", "x_flag"), Drift("member", "x_risk")]
+    reported = [one for page in pages(sandbox, api, version) for one in page.unknown]
+    assert sorted(reported) == [Drift("member", "x_flag"), Drift("member", "x_risk")]
     sandbox.clear_faults()
     sandbox.fault("unknown_values", api=api.path)
-    told = [one for page in pages(sandbox, api, version) for one in page.unknown]
+    reported = [one for page in pages(sandbox, api, version) for one in page.unknown]
     sandbox.clear_faults()
     names = {name for enumeration, name in ENUMERATIONS if enumeration is api}
-    assert {one.path for one in told} == names
-    assert all(one.kind == "value" and one.value.endswith("_of_tomorrow") for one in told)
-    assert len(set(told)) == len(told)
+    assert {one.path for one in reported} == names
+    assert all(one.kind == "value" and one.value.endswith("_of_tomorrow") for one in reported)
+    assert len(set(reported)) == len(reported)

@@ -127,7 +127,7 @@ UNVERIFIED.verify_message = "certificate has expired"
         (arisen(httpx.ConnectError, UnicodeError("label too long")), "dns", "name H could not be resolved"),
     ],
 )
-def test_no_answer_is_told_apart(error: httpx.HTTPError, code: str, text: str) -> None:
+def test_each_way_to_get_no_answer_has_its_own_code_and_message(error: httpx.HTTPError, code: str, text: str) -> None:
     found = transport_errors.transport_error(error, "H")
     assert type(found) is ThirdPartyGenericError
     assert (found.code, text in str(found)) == (code, True), str(found)

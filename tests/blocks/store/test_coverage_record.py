@@ -27,7 +27,7 @@ DAY = 86_400
 
 
 @pytest.fixture(autouse=True)
-def kept(engine: Engine, moving: MovingClock) -> Engine:
+def saved_source(engine: Engine, moving: MovingClock) -> Engine:
     sources.save(engine, SOURCE)
     return engine
 
@@ -53,7 +53,7 @@ def read(engine: Engine, kind: str, api: Api, start_ns: int, end_ns: int) -> Non
         windows.commit_page(engine, claim, page, after=None, api_version="v2", last=True)
 
 
-def found(engine: Engine, api: Api = Api.AUDIT) -> Coverage:
+def coverage_of(engine: Engine, api: Api = Api.AUDIT) -> Coverage:
     (record,) = stored.records(engine, SOURCE.id, (api,))
     return coverage(record, clock.now_ns())
 
@@ -72,7 +72,7 @@ def test_a_source_that_collects_is_covered_from_its_start_on(engine: Engine, mov
     for _ in range(3):
         moving.advance(300)
         collect(engine, Api.AUDIT)
-    one = found(engine)
+    one = coverage_of(engine)
     assert one.covered == [(START_NS - DAY_NS, clock.now_ns())]
     assert (one.first_ns, one.collecting, one.holes) == (START_NS - DAY_NS, True, ())
 
@@ -80,9 +80,9 @@ def test_a_source_that_collects_is_covered_from_its_start_on(engine: Engine, mov
 def test_a_pause_is_an_open_gap_that_collection_closes_by_itself(engine: Engine, moving: MovingClock) -> None:
     collect(engine, Api.AUDIT, from_ns=START_NS - DAY_NS)
     moving.advance(5 * DAY)
-    assert gaps(found(engine)) == [(GapKind.OPEN, START_NS, clock.now_ns())]
+    assert gaps(coverage_of(engine)) == [(GapKind.OPEN, START_NS, clock.now_ns())]
     collect(engine, Api.AUDIT)
-    assert gaps(found(engine)) == []
+    assert gaps(coverage_of(engine)) == []
 
 
 def test_a_cursor_that_is_begun_again_later_leaves_a_gap_that_a_backfill_closes(
@@ -92,14 +92,14 @@ def test_a_cursor_that_is_begun_again_later_leaves_a_gap_that_a_backfill_closes(
     moving.advance(5 * DAY)
     again_ns = START_NS + 4 * DAY_NS
     collect(engine, Api.AUDIT, from_ns=again_ns)
-    assert gaps(found(engine)) == [(GapKind.GAP, START_NS, again_ns)]
+    assert gaps(coverage_of(engine)) == [(GapKind.GAP, START_NS, again_ns)]
     read(engine, BACKFILL, Api.AUDIT, START_NS, START_NS + DAY_NS)
-    assert gaps(found(engine)) == [(GapKind.GAP, START_NS + DAY_NS, again_ns)]
-    assert found(engine).reconciled == []
+    assert gaps(coverage_of(engine)) == [(GapKind.GAP, START_NS + DAY_NS, again_ns)]
+    assert coverage_of(engine).reconciled == []
     read(engine, RECONCILE, Api.AUDIT, START_NS + DAY_NS, again_ns)
-    assert gaps(found(engine)) == []
-    assert found(engine).reconciled == [(START_NS + DAY_NS, again_ns, clock.now_ns())]
-    assert gaps(found(engine, Api.SIGN_IN)) == []
+    assert gaps(coverage_of(engine)) == []
+    assert coverage_of(engine).reconciled == [(START_NS + DAY_NS, again_ns, clock.now_ns())]
+    assert gaps(coverage_of(engine, Api.SIGN_IN)) == []
 
 
 def test_a_window_that_is_not_read_to_its_end_closes_nothing(engine: Engine, moving: MovingClock) -> None:
@@ -111,23 +111,23 @@ def test_a_window_that_is_not_read_to_its_end_closes_nothing(engine: Engine, mov
     assert claim
     page = Page("c", has_more=True, events=[], invalid_items=[])
     windows.commit_page(engine, claim, page, after=None, api_version="v2", last=False)
-    assert gaps(found(engine)) == [(GapKind.GAP, START_NS, clock.now_ns())]
+    assert gaps(coverage_of(engine)) == [(GapKind.GAP, START_NS, clock.now_ns())]
 
 
 def test_why_nothing_collects_an_api(engine: Engine) -> None:
     collect(engine, Api.AUDIT, START_NS, from_ns=START_NS - DAY_NS)
-    assert found(engine).record.stopped == ""
+    assert coverage_of(engine).record.stopped == ""
     identity = lifecycle.find(engine, SOURCE.name)
     assert identity
     lifecycle.pause(engine, identity)
-    assert found(engine).record.stopped == "stopped"
+    assert coverage_of(engine).record.stopped == "stopped"
     with engine.begin() as connection:
         connection.execute(text("UPDATE sources SET apis = '[\"sign-in\"]'"))
-    assert found(engine).record.stopped == "unsupported"
+    assert coverage_of(engine).record.stopped == "unsupported"
     assert [record.api for record in stored.records(engine, SOURCE.id)] == ["sign-in", "audit"]
     with engine.begin() as connection:
         connection.execute(text("UPDATE sources SET deleted_ns = 1"))
-    assert found(engine).record.stopped == "deleted"
+    assert coverage_of(engine).record.stopped == "deleted"
 
 
 def test_counts_and_lags_of_each_day_and_hour(engine: Engine, moving: MovingClock) -> None:
@@ -163,7 +163,7 @@ def test_a_day_counts_as_reconciled_once_all_that_was_collected_of_it_is(engine:
     assert (at[day], at[day + DAY_NS], at[day + 2 * DAY_NS]) == (START_NS, START_NS + 60 * 10**9, None)
 
 
-def test_a_report_begins_where_there_is_something_to_tell(engine: Engine) -> None:
+def test_a_report_begins_with_the_first_counted_event(engine: Engine) -> None:
     old_ns = START_NS - 500 * DAY_NS
     with engine.begin() as connection:
         hourly_counts.increment(connection, 3, [old_ns])

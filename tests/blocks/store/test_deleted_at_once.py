@@ -49,15 +49,15 @@ def filled(engine: Engine, events: int) -> StreamView:
     return view
 
 
-def found(engine: Engine) -> SourceIdentity:
+def find_identity(engine: Engine) -> SourceIdentity:
     identity = lifecycle.find(engine, SOURCE.name)
     assert identity
     return identity
 
 
 def deleted(engine: Engine) -> SourceIdentity:
-    lifecycle.finish_deletion(engine, found(engine))
-    return found(engine)
+    lifecycle.finish_deletion(engine, find_identity(engine))
+    return find_identity(engine)
 
 
 class KilledError(Exception):
@@ -91,7 +91,7 @@ def test_a_purge_is_whole_though_another_one_was_killed_in_the_middle(
 
     def second() -> None:
         assert in_batch.wait(30)
-        lifecycle.purge(engines[1], found(engines[1]))
+        lifecycle.purge(engines[1], find_identity(engines[1]))
 
     at_once(first, second)
     assert rows(COUNTS) == [(0, 0, 0)]
@@ -106,7 +106,7 @@ def test_a_purge_is_whole_though_a_prune_removes_what_it_wants_to(
     monkeypatch.setattr(prune, "_keep_digests", halt := Halt(prune._keep_digests))
     halt.overtaken(
         lambda: list(prune.prune(engines[0], target, prune.parse_rule("200d"))),
-        by=lambda: lifecycle.purge(engines[1], found(engines[1])),
+        by=lambda: lifecycle.purge(engines[1], find_identity(engines[1])),
     )
     assert rows(COUNTS) == [(0, 0, 0)]
 

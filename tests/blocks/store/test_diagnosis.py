@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from blocks.store.sources import SourceRecord
 
-NOBODY = 65534
+UNPRIVILEGED_ID = 65534
 
 
 @pytest.fixture
@@ -132,14 +132,14 @@ def for_all(migrated_sqlite: Path) -> Iterator[Path]:
         path.chmod(0o700)
 
 
-AS_NOBODY = f"""
+INSPECT_UNPRIVILEGED = f"""
 import os
 from blocks.errors import FirstPartyGenericError
 from blocks.store import diagnosis
 if os.geteuid() == 0:  # for whom nothing is read-only
     os.setgroups([])
-    os.setgid({NOBODY})
-    os.setuid({NOBODY})
+    os.setgid({UNPRIVILEGED_ID})
+    os.setuid({UNPRIVILEGED_ID})
 try:
     print("refusal:", diagnosis.inspect("sqlite:///DIRECTORY/events.db").refusal)
 except FirstPartyGenericError as error:
@@ -152,7 +152,7 @@ def test_a_store_that_may_not_be_written(for_all: Path, what: str) -> None:
     for_all.chmod(0o555 if what == "directory" else 0o777)
     if what == "directory":
         (for_all / "events.db").chmod(0o666)
-    code = AS_NOBODY.replace("DIRECTORY", str(for_all))
+    code = INSPECT_UNPRIVILEGED.replace("DIRECTORY", str(for_all))
     output = subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60)
     assert ("cannot be opened: unable to open database file" in output) or ("readonly database" in output), output
 

@@ -38,7 +38,7 @@ def collect(forks: Forks, url: str, fatal: int, **odd: str) -> bool:
     return fork.answer.exists()
 
 
-def kept(engine: Engine) -> tuple[int, int]:
+def committed(engine: Engine) -> tuple[int, int]:
     with engine.connect() as connection:
         found = connection.execute(text("SELECT uuid FROM events")).scalars().all()
     assert len(found) == len(set(found))
@@ -55,13 +55,13 @@ def test_killed_anywhere_the_next_run_goes_on_from_the_last_commit(forks: Forks,
     fatal, kills = 1, 0
     while True:
         lived = collect(forks, store_url, fatal)
-        events, cursor = kept(engine)
+        events, cursor = committed(engine)
         assert events == cursor * SIZE, f"killed before statement {fatal}: events and cursor parted"
         if lived:
             break
         kills += 1
         fatal = fatal % 17 + 1  # a page has six or seven statements, so some runs commit and some do not
-    assert kept(engine) == (PAGES * SIZE, PAGES)
+    assert committed(engine) == (PAGES * SIZE, PAGES)
     assert kills >= 4
     engine.dispose()
 
@@ -71,10 +71,10 @@ def test_killed_at_one_statement_nothing_of_the_current_page_is_there(forks: For
     engine = open_engine(store_url)
     sources.save(engine, SOURCE)
     assert not collect(forks, store_url, fatal)
-    events, cursor = kept(engine)
+    events, cursor = committed(engine)
     assert events == cursor * SIZE
     assert collect(forks, store_url, 0)
-    assert kept(engine) == (PAGES * SIZE, PAGES)
+    assert committed(engine) == (PAGES * SIZE, PAGES)
     engine.dispose()
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from blocks.store.lifecycle import SourceIdentity
 
 OTHER = replace(SOURCE, id="0" * 31 + "2", name="other")
-MARKER = "somebody-who-is-to-be-forgotten"
+MARKER = "text-that-deletion-must-remove"
 
 
 def fill(engine: Engine, source: sources.SourceRecord, number: int = 2500) -> None:

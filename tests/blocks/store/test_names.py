@@ -20,7 +20,7 @@ ITEM = NamedObject("i1", "item", "Ärzte", "v1")
 USER = NamedObject("U1", "user", "Ana", None, "ana@example.org")
 
 
-def found(engine: Engine, sought: str = "") -> list[NamedObject]:
+def matching(engine: Engine, sought: str = "") -> list[NamedObject]:
     return [one.object for one in names.matching(engine, sought)]
 
 
@@ -32,14 +32,14 @@ def records(engine: Engine) -> list[tuple[str, str]]:
 def test_an_import_adds_changes_and_keeps(engine: Engine) -> None:
     assert names.save(engine, [VAULT, ITEM, USER]) == (3, 0, 0)
     assert names.save(engine, [VAULT, ITEM._replace(name="Banks")]) == (0, 1, 1)
-    assert found(engine) == [ITEM._replace(name="Banks"), USER, VAULT]
+    assert matching(engine) == [ITEM._replace(name="Banks"), USER, VAULT]
     assert names.save(engine, []) == (0, 0, 0)
 
 
 def test_a_user_or_vault_that_another_file_does_not_name_loses_it(engine: Engine) -> None:
     names.save(engine, [ITEM, USER])
     assert names.save(engine, [ITEM._replace(vault_uuid=None), USER._replace(email="a@example.org")]) == (0, 2, 0)
-    assert found(engine) == [ITEM._replace(vault_uuid=None), USER._replace(email="a@example.org")]
+    assert matching(engine) == [ITEM._replace(vault_uuid=None), USER._replace(email="a@example.org")]
 
 
 def test_the_time_of_an_import_is_that_of_the_last_file(engine: Engine, moving: MovingClock) -> None:
@@ -53,11 +53,11 @@ def test_the_time_of_an_import_is_that_of_the_last_file(engine: Engine, moving: 
 
 def test_a_filter_matches_any_member_in_any_case(engine: Engine) -> None:
     names.save(engine, [VAULT, ITEM, USER])
-    assert found(engine, "äRZ") == [ITEM]
-    assert found(engine, "V1") == [ITEM, VAULT]
-    assert found(engine, "USER") == [USER]
-    assert found(engine, "example.ORG") == [USER]
-    assert found(engine, "%") == []
+    assert matching(engine, "äRZ") == [ITEM]
+    assert matching(engine, "V1") == [ITEM, VAULT]
+    assert matching(engine, "USER") == [USER]
+    assert matching(engine, "example.ORG") == [USER]
+    assert matching(engine, "%") == []
 
 
 def test_names_of_ids(engine: Engine) -> None:
@@ -73,16 +73,16 @@ def test_more_names_than_a_statement_takes(engine: Engine) -> None:
     assert names.save(engine, many) == (0, 0, len(many))
     assert len(names.name_by_uuid(engine, [one.uuid for one in many])) == len(many)
     assert names.remove(engine, [one.uuid for one in many[1:]]) == len(many) - 1
-    assert found(engine) == many[:1]
+    assert matching(engine) == many[:1]
 
 
 def test_names_can_be_removed(engine: Engine) -> None:
     names.save(engine, [VAULT, ITEM, USER])
     assert names.remove(engine, ["v1", "v1", "x"]) == 1
-    assert found(engine) == [ITEM, USER]
+    assert matching(engine) == [ITEM, USER]
     assert names.remove(engine) == 2
     assert names.remove(engine) == 0
-    assert found(engine) == []
+    assert matching(engine) == []
 
 
 def test_the_audit_log_counts_changes_and_names_nothing(engine: Engine) -> None:
@@ -100,5 +100,5 @@ def test_hostile_names_come_back_as_they_are(engine: Engine) -> None:
     markup = "<script>\x1b[2J\u202e'; DROP TABLE names; --=1+1"
     hostile = [NamedObject("a", "item", markup), NamedObject("b", "item", "\\%_")]
     names.save(engine, hostile)
-    assert found(engine) == [hostile[0], hostile[1]]
-    assert found(engine, "%_") == [hostile[1]]
+    assert matching(engine) == [hostile[0], hostile[1]]
+    assert matching(engine, "%_") == [hostile[1]]

@@ -94,11 +94,11 @@ def test_streams_that_recover_at_once_leave_nothing_open(two: Two, monkeypatch: 
     assert two.open() == []
 
 
-@pytest.mark.parametrize("told_before", [True, False])
+@pytest.mark.parametrize("retries_before", [True, False])
 def test_retrying_does_not_hide_that_another_has_stopped(
-    two: Two, told_before: bool, monkeypatch: pytest.MonkeyPatch
+    two: Two, retries_before: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if told_before:
+    if retries_before:
         two.fails(two.a, long=True)
     monkeypatch.setattr(positions, "_has_stopped", halt := Halt(positions._has_stopped, behind=True))
     halt.overtaken(lambda: two.fails(two.b, long=True), by=lambda: two.stops(two.a))

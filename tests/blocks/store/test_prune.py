@@ -1,4 +1,4 @@
-"""What may go and what stays, on SQLite and on PostgreSQL; nothing half done after a kill, no run kept waiting."""
+"""Retention on SQLite and PostgreSQL: what is removed and what stays, after a kill too; no run waits for it."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def target(engine: Engine, claim: StreamClaim) -> PruneTarget:
     return next(one for one in prune.targets(engine) if one.stream_id == claim.stream_id)
 
 
-def run(engine: Engine, claim: StreamClaim, older_than: str = "400d") -> list[int]:
+def prune_events(engine: Engine, claim: StreamClaim, older_than: str = "400d") -> list[int]:
     return list(prune.prune(engine, target(engine, claim), prune.parse_rule(older_than), wait=lambda _: None))
 
 
@@ -91,7 +91,7 @@ def ask(engine: Engine, query: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in connection.execute(text(query))]
 
 
-def kept(engine: Engine) -> set[str]:
+def stored_uuids(engine: Engine) -> set[str]:
     return {row[0] for row in ask(engine, "SELECT uuid FROM events")}
 
 
@@ -109,7 +109,7 @@ def test_what_is_no_time_is_an_error(span: str) -> None:
 
 def test_any_long_time_is_taken(engine: Engine, claim: StreamClaim) -> None:
     store(engine, claim, [(5000, 5000)])
-    assert run(engine, claim, "999999999w") == []
+    assert prune_events(engine, claim, "999999999w") == []
 
 
 def test_an_unknown_source_is_named(engine: Engine, claim: StreamClaim) -> None:
@@ -150,8 +150,8 @@ def test_what_goes_is_old_long_received_and_sent_by_every_forward(  # noqa: PLR0
         if is_old(age, received, older_than) and received > 121 and all(position < sent for sent in forwards)
     }
     planned = prune.plan(engine, target(engine, claim), prune.parse_rule(f"{older_than}d"))
-    removed = run(engine, claim, f"{older_than}d")
-    assert kept(engine) == set(uuids) - goes
+    removed = prune_events(engine, claim, f"{older_than}d")
+    assert stored_uuids(engine) == set(uuids) - goes
     assert {row[0] for row in ask(engine, "SELECT uuid FROM pruned_events")} == goes
     assert (planned.going, sum(removed)) == (len(goes), len(goes))
     assert planned.going + planned.unsent + planned.recent == sum(is_old(*row, older_than) for row in rows)
@@ -184,7 +184,7 @@ def test_uuid_times_and_digest_stay_and_the_legible_copy_goes(engine: Engine, cl
     )
     assert len(ask(engine, "SELECT * FROM legible_bodies")) == 2
     at.at_ns = NOW_NS
-    assert run(engine, claim) == [1]
+    assert prune_events(engine, claim) == [1]
     (row,) = ask(engine, "SELECT stream_id, uuid, time_ns, received_ns, digest FROM pruned_events")
     digest = hashlib.sha256(NUL.encode()).digest()
     assert (*row[:4], bytes(row[4])) == (claim.stream_id, "U0", times[0], NOW_NS - 300 * DAY_NS, digest)
@@ -198,7 +198,7 @@ def test_each_batch_is_recorded_with_who_and_what(
 ) -> None:
     monkeypatch.setattr(prune, "BATCH", 3)
     store(engine, claim, [(500 - n, 200) for n in range(5)])
-    assert run(engine, claim) == [3, 2]
+    assert prune_events(engine, claim) == [3, 2]
     ids = [row[0] for row in ask(engine, "SELECT id FROM events")]
     assert ids == []
     first, second = ask(
@@ -224,7 +224,7 @@ def test_a_forward_that_came_between_look_and_removal_is_obeyed(engine: Engine, 
     old = prune._digests(engine, found)
     forward(engine, claim, "late", old[0].id)
     assert prune._remove(engine, target(engine, claim), prune.parse_rule("400d"), old) == 1
-    assert kept(engine) == {"U1", "U2"}
+    assert stored_uuids(engine) == {"U1", "U2"}
 
 
 def test_what_another_prune_took_is_not_counted_twice(engine: Engine, claim: StreamClaim, at: At) -> None:
@@ -248,13 +248,13 @@ def test_it_waits_after_each_batch(engine: Engine, claim: StreamClaim, at: At, m
 
 def test_a_removed_event_that_is_read_again_is_not_stored_again(engine: Engine, claim: StreamClaim, at: At) -> None:
     store(engine, claim, [(500, 200), (450, 10)])
-    run(engine, claim)
+    prune_events(engine, claim)
     again = [Event(f"U{n}", NOW_NS - age * DAY_NS, "{}") for n, age in enumerate((500, 450, 440))]
     again[2:] = [Event("NEW", NOW_NS - 440 * DAY_NS, "{}"), Event("TODAY", NOW_NS, "{}")]
     page = Page("c1", has_more=False, events=again, invalid_items=[])
     committed = pages.commit_page(engine, claim, page, after=None, api_version="v2")
     assert (committed.new, committed.known) == (2, 2)
-    assert kept(engine) == {"U1", "NEW", "TODAY"}
+    assert stored_uuids(engine) == {"U1", "NEW", "TODAY"}
 
 
 # Prunes in batches of BATCH, and kills itself just before the n-th statement, commits among them.

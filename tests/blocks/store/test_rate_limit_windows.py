@@ -125,7 +125,7 @@ def test_processes_that_ask_at_full_speed_get_all_of_it_and_no_more(store_url: s
     assert most <= 60
     # 3 s at full speed with windows of up to 62 cells.
     assert len(times) >= 0.95 * 3 * 60 * 60 / 62
-    assert all(one for one in outputs), "nobody starved"
+    assert all(one for one in outputs), "no process starved"
 
 
 def test_what_was_spent_before_the_account_was_known_counts_for_it(engine: Engine, moving: MovingClock) -> None:

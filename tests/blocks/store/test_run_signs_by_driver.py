@@ -44,8 +44,8 @@ def test_the_plain_way_leaves_a_store_of_another_version_to_others(ran: Engine, 
 def test_the_plain_way_leaves_to_others_what_it_cannot_read(tmp_path: Path) -> None:
     (tmp_path / "broken.db").write_bytes(b"no database" * 1000)
     assert run_signs_by_driver.judge_if_unchanged(f"sqlite:///{tmp_path / 'broken.db'}") is None
-    assert run_signs_by_driver.judge_if_unchanged("postgresql://nobody@127.0.0.1:1/none") is None
-    assert run_signs_by_driver.judge_if_unchanged("postgresql+psycopg://nobody@127.0.0.1:1/none") is None
+    assert run_signs_by_driver.judge_if_unchanged("postgresql://user@127.0.0.1:1/none") is None
+    assert run_signs_by_driver.judge_if_unchanged("postgresql+psycopg://user@127.0.0.1:1/none") is None
     assert run_signs_by_driver.judge_if_unchanged(f"sqlite:///{tmp_path / 'none.db'}") == []
     assert not (tmp_path / "none.db").exists()
 

@@ -33,7 +33,7 @@ def commit(engine: Engine, claim: StreamClaim, *events: Event) -> pages.PageCoun
     return pages.commit_page(engine, claim, page, after=after, api_version="v2")
 
 
-def kept(rows: Rows) -> tuple[list[object], list[object], int]:
+def stored(rows: Rows) -> tuple[list[object], list[object], int]:
     """The bodies of the events, those of the revisions, and how many warnings there are."""
     assert rows("SELECT DISTINCT severity FROM health_events") in ([], [("Warning",)])
     return (
@@ -45,20 +45,20 @@ def kept(rows: Rows) -> tuple[list[object], list[object], int]:
 
 def test_two_items_of_one_page(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
     assert commit(engine, claim, ONE, ANOTHER, OTHER).changed == 1
-    assert kept(rows) == ([ONE.body, ANOTHER.body], [OTHER.body], 1)
+    assert stored(rows) == ([ONE.body, ANOTHER.body], [OTHER.body], 1)
     assert require_proof(engine) == 1
 
 
 def test_three_bodies_in_one_page(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
     third = ONE._replace(body='{"n": 3}')
     assert commit(engine, claim, ONE, OTHER, third, OTHER, ONE).changed == 2
-    assert kept(rows) == ([ONE.body], [OTHER.body, third.body], 1)
+    assert stored(rows) == ([ONE.body], [OTHER.body, third.body], 1)
 
 
 def test_two_pages(engine: Engine, claim: StreamClaim, rows: Rows) -> None:
     commit(engine, claim, ONE)
     assert commit(engine, claim, OTHER, ANOTHER) == pages.PageCounts(1, 1, 0, 1)
-    assert kept(rows) == ([ONE.body, ANOTHER.body], [OTHER.body], 1)
+    assert stored(rows) == ([ONE.body, ANOTHER.body], [OTHER.body], 1)
     assert rows("SELECT changed FROM streams WHERE changed > 0") == [(1,)]
 
 
@@ -69,14 +69,14 @@ def test_two_runs_and_a_third(engine: Engine, claim: StreamClaim, rows: Rows) ->
     assert later
     for _ in range(3):
         commit(engine, later, OTHER)
-    assert kept(rows) == ([ONE.body], [OTHER.body], 1)
+    assert stored(rows) == ([ONE.body], [OTHER.body], 1)
 
 
 @pytest.mark.parametrize("again", [ONE.body, json.dumps(json.loads(ONE.body), sort_keys=True)])
 def test_the_same_said_again_is_no_revision(engine: Engine, claim: StreamClaim, rows: Rows, again: str) -> None:
     commit(engine, claim, ONE, ONE._replace(body=again))
     commit(engine, claim, ONE._replace(body=again))
-    assert kept(rows) == ([ONE.body], [], 0)
+    assert stored(rows) == ([ONE.body], [], 0)
 
 
 def test_a_page_of_new_events_reads_no_body(

@@ -68,8 +68,8 @@ COLUMNS = {
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Iterator[Engine]:
-    """The kept store, as SQLite has it."""
+def older(tmp_path: Path) -> Iterator[Engine]:
+    """The store of an earlier release, as SQLite has it."""
     path = tmp_path / "kept.db"
     unpack(path)
     engine = create_engine(f"sqlite:///{path}")
@@ -78,15 +78,15 @@ def kept(tmp_path: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def older_url(kept: Engine, empty_url: str) -> str:
+def older_url(older: Engine, empty_url: str) -> str:
     """The same store on the database of the test, still at the version before."""
     if empty_url.startswith("sqlite"):
-        assert kept.url.database
-        shutil.copy(kept.url.database, empty_url.removeprefix("sqlite:///"))
+        assert older.url.database
+        shutil.copy(older.url.database, empty_url.removeprefix("sqlite:///"))
         return empty_url
     engine = open_engine(empty_url)
     schema.upgrade(engine, to=BEFORE)
-    copy(read_all(kept), engine)
+    copy(read_all(older), engine)
     engine.dispose()
     return empty_url
 
@@ -98,12 +98,12 @@ def upgraded(older_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def test_every_table_of_the_kept_store_has_rows(kept: Engine) -> None:
-    assert [table for table, rows in read_all(kept).items() if not rows] == []
+def test_every_table_of_the_older_store_has_rows(older: Engine) -> None:
+    assert [table for table, rows in read_all(older).items() if not rows] == []
 
 
-def test_an_upgrade_keeps_every_row_and_column(kept: Engine, upgraded: Engine) -> None:
-    before, after = read_all(kept), read_all(upgraded)
+def test_an_upgrade_keeps_every_row_and_column(older: Engine, upgraded: Engine) -> None:
+    before, after = read_all(older), read_all(upgraded)
     assert after.keys() - NEW == {TABLES.get(table, table) for table in before}
     for table, rows in before.items():
         in_words = [renamed(row) for row in rows] if table in {"conditions", "health_events"} else rows
@@ -117,11 +117,11 @@ def renamed(row: dict[str, Any]) -> dict[str, Any]:
     return row | {"tracker": tracker, "name": row["name"].replace("EventsRefused", "EventsRejected")}
 
 
-def test_an_upgraded_store_shows_bodies_cursors_and_positions(kept: Engine, upgraded: Engine) -> None:
+def test_an_upgraded_store_shows_bodies_cursors_and_positions(older: Engine, upgraded: Engine) -> None:
     assert schema.version(upgraded) == schema.HEAD
     assert require_proof(upgraded) == 32
     assert [report.damaged for report in verification.verify(upgraded, SOURCE_ID)] == [0, 0, 0]
-    with kept.connect() as connection:
+    with older.connect() as connection:
         query = text("SELECT api, cursor FROM streams WHERE source_id LIKE 'a%'")
         cursors = {row.api: row.cursor for row in connection.execute(query)}
         bodies = connection.scalars(text("SELECT body FROM audit_events ORDER BY id")).all()

@@ -34,7 +34,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     ("members", "code", "hint"),
     [
         ({"secret_key": "WRONG-SECRET-KEY"}, "403", "credentials"),
-        ({"access_key_id": "NOBODY"}, "403", "credentials"),
+        ({"access_key_id": "UNKNOWN-KEY"}, "403", "credentials"),
         ({"url": "s3://nobucket/x"}, "404", "Create the bucket"),
     ],
 )

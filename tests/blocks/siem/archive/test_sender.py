@@ -72,7 +72,7 @@ class TestS3(SenderConformance):
         return block, {"block.account", "block.endpoint", "block.access_key_id"}
 
 
-def test_a_name_tells_source_api_hour_of_receipt_and_where_the_batch_begins(tmp_path: Path) -> None:
+def test_a_file_name_has_source_api_hour_of_receipt_and_first_event_of_the_batch(tmp_path: Path) -> None:
     sender = Archive(url=tmp_path.as_uri()).get_sender()
     sender.send(one_batch(sender, support.events(Api.SIGN_IN, 3)[1:]))
     name = "source=1Pass/api=sign-in/date=2026-03-04/hour=05/00000000000000000002.ndjson.gz"

@@ -1,4 +1,4 @@
-"""A portion is delivered: cut by groups, count and bytes; halved, put off and refused one by one; all of it, once."""
+"""Delivery: batches are limited by group, count and bytes, halved, deferred, rejected; each event is sent once."""
 
 from __future__ import annotations
 

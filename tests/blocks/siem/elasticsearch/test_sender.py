@@ -231,7 +231,7 @@ def test_items_that_a_busy_cluster_puts_off_are_sent_again(
         (409, "some_other_conflict"),
     ],
 )
-def test_what_passes_is_no_fault_of_an_event(
+def test_a_temporary_error_defers_events_and_rejects_none(
     cluster: Cluster, sender: ElasticsearchSender, status: int, kind: str
 ) -> None:
     kind, _, reason = kind.partition(": ")

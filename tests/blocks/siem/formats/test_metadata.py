@@ -1,4 +1,4 @@
-"""What goes with an event, and by which word a SIEM tells what it is."""
+"""The metadata sent with an event, and the field by which a SIEM knows the event's type."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def send(sender: OtlpSender, *events: OutgoingEvent, **of: Any) -> BatchResult:
 
 
 @pytest.mark.parametrize("text", ["a", "a=", "=b", "a b=c", "a=%0d%0aX: y", "a=é", "a:b=c"])
-def test_headers_that_cannot_be_sent_are_a_fault_and_are_not_shown(text: str) -> None:
+def test_headers_that_cannot_be_sent_are_a_problem_and_are_not_shown(text: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         Otlp(url="https://otlp.example.org", headers=SecretStr(text)).ensure_valid()
     (problem,) = raised.value.problems

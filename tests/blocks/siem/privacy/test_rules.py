@@ -260,7 +260,7 @@ def _held(event: dict[str, Any]) -> Iterator[str]:
 
 class TestClasses:
     def test_no_documented_member_with_personal_data_is_forgotten(self) -> None:
-        """A new member of the vocabulary lands here: is it somebody's name or address? Then a class must hold it."""
+        """A new member of the vocabulary fails this test if it looks like a name or an address and no class has it."""
         held = {path for name in members.CLASSES for path in members.class_paths(name)}
         suspects = {
             path

@@ -72,7 +72,7 @@ class TestSentinel(HttpConformance):
     @pytest.fixture
     def sender(self, block: Sentinel) -> Iterator[SentinelSender]:
         opened = block.get_sender()
-        opened._tokens.get()  # so that what a test tells the server to do concerns events
+        opened._tokens.get()  # so that behaviour which a test sets applies to requests with events
         yield opened
         opened.close()
 

@@ -318,7 +318,7 @@ def test_a_success_that_is_not_splunks_acknowledges_nothing(hec: Hec, sender: Sp
         assert raised.value.code == "invalid-body"
 
 
-def test_a_check_tells_a_wrong_token(hec: Hec) -> None:
+def test_a_check_reports_a_wrong_token(hec: Hec) -> None:
     sender = SplunkSender(hec.receiver.url, "00000000-0000-0000-0000-000000000000")
     with pytest.raises(ThirdPartyConfigError) as raised:
         sender.check()
@@ -326,7 +326,7 @@ def test_a_check_tells_a_wrong_token(hec: Hec) -> None:
     assert raised.value.code == "403"
 
 
-def test_a_check_tells_that_splunk_is_not_well(hec: Hec, sender: SplunkSender) -> None:
+def test_a_check_reports_that_splunk_is_unhealthy(hec: Hec, sender: SplunkSender) -> None:
     hec.receiver.behave("answer", status=503, path="/health", body='{"text":"HEC is unhealthy","code":18}')
     with pytest.raises(ThirdPartyGenericError):
         sender.check()

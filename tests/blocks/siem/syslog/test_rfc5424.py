@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 STYLE = MessageStyle("collector.example", "1password@32473")
 
-# RFC 5424 section 6, written down once more as it stands there.
+# The grammar of RFC 5424 section 6, independent of the product's code.
 VALUE = r'"(?:[^"\\\]]|\\["\\\]])*"'
 NAME = r"[!#-<>-\\^-~]{1,32}"
 GRAMMAR = re.compile(

@@ -31,8 +31,8 @@ def test_a_receiver_that_reads_all_and_dies_does_not_confirm(tmp_path: Path) -> 
         send_one(receiver, confirm=False)
 
 
-def test_our_end_is_a_close_notify_and_then_that_of_tcp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A receiver that ends only with TCP holds nobody up, and one that looks for it finds our close_notify."""
+def test_the_sender_ends_with_close_notify_and_then_closes_tcp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A receiver that closes TCP alone does not block the sender; one that waits for close_notify receives it."""
     monkeypatch.setattr(rfc5425, "STALL_SECONDS", 1.0)
     found: list[str] = []
 

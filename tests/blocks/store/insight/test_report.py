@@ -33,7 +33,7 @@ APPS = [("1Password for Mac", "8.1", "MacOSX"), ("1Password CLI", "2.30", "Linux
 
 def bodies(rng: random.Random, api: Api) -> dict[str, Any]:
     """The members of a made-up event; some are missing."""
-    user = rng.choice([*USERS, {}, {"email": "nobody@example.org"}])
+    user = rng.choice([*USERS, {}, {"email": "other@example.org"}])
     app, version, system = rng.choice(APPS)
     client = {"app_name": app, "app_version": version, "os_name": system, "ip_address": f"192.0.2.{rng.randrange(4)}"}
     shared = (

@@ -46,8 +46,8 @@ def test_a_condition_without_a_number_has_no_result(engine: Engine) -> None:
     CollectedEvents(engine).audit("A")
     index_all(engine)
     with engine.connect() as connection:
-        known = resolve(connection, SearchQuery(members={"user": ("ANA", "nobody")}, apis=("audit",)))
-        unknown = resolve(connection, SearchQuery(members={"user": ("nobody",)}))
+        known = resolve(connection, SearchQuery(members={"user": ("ANA", "no-such-user")}, apis=("audit",)))
+        unknown = resolve(connection, SearchQuery(members={"user": ("no-such-user",)}))
         backwards = resolve(connection, SearchQuery(5, 5))
     assert (known.is_empty, len(known.conditions)) == (False, 2)
     assert unknown.is_empty

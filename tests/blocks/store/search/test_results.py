@@ -49,7 +49,7 @@ def reader(store_url: str) -> Iterator[Engine]:
     opened.dispose()
 
 
-def found(engine: Engine, limit: int = 50, **query: Any) -> list[str]:
+def uuids_of(engine: Engine, limit: int = 50, **query: Any) -> list[str]:
     """The uuids of all pages."""
     uuids: list[str] = []
     after: Position | None = None
@@ -150,7 +150,7 @@ def test_every_search_finds_what_a_look_at_every_event_finds(
     for _ in range(60):
         query = random_query(own)
         wanted = expected(engine, query)
-        assert found(reader, own.choice([1, 3, 50]), **query) == wanted, query
+        assert uuids_of(reader, own.choice([1, 3, 50]), **query) == wanted, query
         hits += len(wanted)
     assert hits > 100, "most queries find something"
 
@@ -167,7 +167,9 @@ def test_events_at_the_same_time_are_paged_by_id(engine: Engine, collected: Coll
     for number in range(7):
         collected.audit(f"A{number}")
     index_all(engine)
-    assert found(engine, 2) == found(engine, 2, members={"user": ("ANA",)}) == [f"A{n}" for n in reversed(range(7))]
+    assert (
+        uuids_of(engine, 2) == uuids_of(engine, 2, members={"user": ("ANA",)}) == [f"A{n}" for n in reversed(range(7))]
+    )
 
 
 def test_what_is_not_indexed_yet_is_counted(engine: Engine, collected: CollectedEvents) -> None:
@@ -183,9 +185,9 @@ def test_a_user_is_found_by_id_address_and_name(engine: Engine, collected: Colle
     collected.audit("B")
     index_all(engine)
     for value in ("BO", "Bo@Example.org", "Bo Test"):
-        assert found(engine, members={"user": (value,)}) == ["A"]
-        assert found(engine, members={"person": (value,)}) == ["B", "A"], "to whom it was done, too"
-    assert found(engine, members={"user": ("bo",)}) == [], "ids differ by case"
+        assert uuids_of(engine, members={"user": (value,)}) == ["A"]
+        assert uuids_of(engine, members={"person": (value,)}) == ["B", "A"], "to whom it was done, too"
+    assert uuids_of(engine, members={"user": ("bo",)}) == [], "ids differ by case"
 
 
 def test_a_source_is_found_by_name_and_id(engine: Engine, collected: CollectedEvents) -> None:
@@ -194,8 +196,8 @@ def test_a_source_is_found_by_name_and_id(engine: Engine, collected: CollectedEv
     collected.audit("A")
     other.audit("B")
     index_all(engine)
-    assert found(engine, sources=("Other",)) == found(engine, sources=("2",)) == ["B"]
-    assert found(engine, sources=("nowhere",)) == []
+    assert uuids_of(engine, sources=("Other",)) == uuids_of(engine, sources=("2",)) == ["B"]
+    assert uuids_of(engine, sources=("nowhere",)) == []
 
 
 @pytest.mark.parametrize(
@@ -210,7 +212,7 @@ def test_a_text_is_literal_and_found_in_any_form_that_json_has(
     collected.audit("other", aux_info="100 a-b Unicode quote")
     index_all(engine)
     for searched in {value, value.upper(), value.lower()}:
-        assert set(found(engine, text=searched)) == {"plain", "go"}
+        assert set(uuids_of(engine, text=searched)) == {"plain", "go"}
 
 
 def _as_go(value: str) -> str:
@@ -240,7 +242,7 @@ def test_a_removed_event_is_left_out(engine: Engine, collected: CollectedEvents)
     index_all(engine)
     with engine.begin() as connection:  # as if it went between two reads of a search on PostgreSQL
         connection.execute(text("DELETE FROM events"))
-    assert found(engine) == []
+    assert uuids_of(engine) == []
 
 
 def test_a_member_that_is_not_indexed_is_an_error(engine: Engine) -> None:

@@ -117,5 +117,5 @@ def test_what_ocsf_has_no_place_for_is_unmapped() -> None:
 
 
 @pytest.mark.parametrize("kind", ["user", "uva", "gva", "gm", "group", "vault"])
-def test_an_audit_event_that_tells_nothing_is_valid(kind: str) -> None:
+def test_an_audit_event_without_details_is_valid(kind: str) -> None:
     assert not [*problems(formatted("ocsf", Api.AUDIT, {"object_type": kind, "action": "create"}))]

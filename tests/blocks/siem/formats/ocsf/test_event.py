@@ -26,7 +26,7 @@ def test_every_event_of_the_sandbox_is_valid(api: Api, version: str) -> None:
         assert not [*problems(found, LATER)], (number, found)
 
 
-def test_the_schema_would_tell() -> None:
+def test_the_schema_rejects_an_invalid_document() -> None:
     found = formatted("ocsf", Api.AUDIT, AUDIT)
     assert [*problems(found | {"surprise": 1})]
     assert [*problems(found | {"activity_id": 42})]

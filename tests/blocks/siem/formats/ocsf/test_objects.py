@@ -8,16 +8,16 @@ from blocks.siem.formats import body
 from blocks.siem.formats.ocsf import objects
 from blocks.siem.formats.ocsf.objects import OcsfLocation, OcsfReference, OcsfSession
 
-NOBODY = body.UserDetails()
+NO_DETAILS = body.UserDetails()
 ANA = body.UserDetails(uuid="U1", name="Ana", email="ana@example.org")
 
 
 def test_a_user_needs_an_id_an_address_or_an_account() -> None:
     assert objects.user(body.UserDetails(name="Ana"), None, None, "user") is None
     for user in (
-        objects.user(NOBODY, "U1", None, None),
+        objects.user(NO_DETAILS, "U1", None, None),
         objects.user(body.UserDetails(email="a"), None, None, None),
-        objects.user(NOBODY, None, "ACCOUNT", None),
+        objects.user(NO_DETAILS, None, "ACCOUNT", None),
     ):
         assert user is not None
 
