@@ -16,6 +16,7 @@ FIELDS = "log_fields"
 """The attribute of a log record whose members the line gets: `log.info(…, extra={FIELDS: {…}})`."""
 LEVELS = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 """The levels, and their numbers in syslog, which the journal shows."""
+STREAM = "ext://sys.stdout"
 FIRST = ("time", "level", "part", "event", "source")
 
 
@@ -62,7 +63,19 @@ def prefect_settings(part: str) -> dict[str, str]:
     """The variables with which a process that imports Prefect logs in this form."""
     return {
         "PREFECT_LOGGING_HANDLERS_CONSOLE_FORMATTER": "json",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_STREAM": STREAM,
         "PREFECT_LOGGING_FORMATTERS_JSON_CLASS": f"{__name__}.{JsonLogFormatter.__name__}",
         "PREFECT_LOGGING_FORMATTERS_JSON_FORMAT": part,
         "PREFECT_LOGGING_COLORS": "false",
+    }
+
+
+def uvicorn_settings(part: str) -> dict[str, Any]:
+    """The logging of uvicorn in this form."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": JsonLogFormatter, "fmt": part}},
+        "handlers": {"out": {"class": "logging.StreamHandler", "formatter": "json", "stream": STREAM}},
+        "loggers": {"uvicorn": {"handlers": ["out"], "level": "WARNING", "propagate": False}},
     }

@@ -102,8 +102,8 @@ SETTINGS = (
     Setting(
         "LOG_FORMAT",
         "`text`",
-        "`json`: `up`, `console` and `worker` write one JSON object per line, also in the logs of the data directory"
-        " (see [Logs](../how-to/logs.md)).",
+        "`json`: `up`, `console`, `server` and `worker` write one JSON object per line, also in the logs of the data"
+        " directory (see [Logs](../how-to/logs.md)).",
     ),
     Setting(
         "RATE_LIMITS",

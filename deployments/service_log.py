@@ -1,13 +1,15 @@
-"""What `up` and `console` write on the terminal: text for people, or JSON for a collector of logs.
+"""What `up`, `console` and `server` write on the terminal: text for people, or JSON for a collector of logs.
 
 Under systemd each line begins with its level, so that the journal shows it.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -88,3 +90,23 @@ def parsed(line: str) -> dict[str, Any] | None:
 def as_json(line: str, part: str) -> str:
     """The line as JSON. What other libraries write (uvicorn, a traceback) is put into an object."""
     return line if parsed(line) is not None else json_line(line, level="info", part=part, event="log")
+
+
+class JsonLines(io.TextIOBase):
+    """A text stream whose lines are written to another one as JSON. Threads may share it."""
+
+    def __init__(self, stream: IO[str], part: str) -> None:
+        super().__init__()
+        self._stream = stream
+        self._part = part
+        self._begun = ""
+        self._lock = threading.Lock()
+
+    def write(self, text: str) -> int:
+        """Write the lines that are complete."""
+        with self._lock:
+            *lines, self._begun = (self._begun + text).split("\n")
+            for line in filter(str.strip, lines):
+                self._stream.write(f"{as_json(line, self._part)}\n")
+            self._stream.flush()
+        return len(text)

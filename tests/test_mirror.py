@@ -39,6 +39,7 @@ TESTED_ELSEWHERE = {
     # Commands: their output is tested as it is printed.
     "deployments/commands/coverage_page/page.py": "deployments/commands/test_coverage.py",
     "deployments/commands/migrate.py": "deployments/commands/test_several_machines.py",
+    "deployments/commands/server.py": "deployments/commands/test_several_machines.py",
     "deployments/commands/secrets/rotate.py": "deployments/prefect_api/test_server_secrets.py",
     "deployments/commands/support/job_progress.py": "deployments/commands/test_backfill.py",
     "deployments/commands/support/siem_documents.py": "deployments/commands/siem/test_apply.py",

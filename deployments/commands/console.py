@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import uvicorn
 
-from blocks import settings
+from blocks import json_log, settings
 from blocks.errors import FirstPartyGenericError
-from blocks.json_log import JsonLogFormatter
 from deployments.commands.support.log_format import LogFormat, chosen_log_format
 from deployments.console.app import create_app
 from deployments.console.indexing import start_indexing
@@ -79,21 +78,10 @@ def command(
         port=port,
         forwarded_allow_ips=proxies,  # uvicorn's default believes every process of this machine
         log_level="warning",
-        log_config=_uvicorn_logging() if log.is_json else uvicorn.config.LOGGING_CONFIG,
+        log_config=json_log.uvicorn_settings(PART) if log.is_json else uvicorn.config.LOGGING_CONFIG,
         server_header=False,
         access_log=False,
     )
-
-
-def _uvicorn_logging() -> dict[str, Any]:
-    """The logging of uvicorn, as JSON on standard output."""
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"json": {"()": JsonLogFormatter, "fmt": PART}},
-        "handlers": {"out": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}},
-        "loggers": {"uvicorn": {"handlers": ["out"], "level": "WARNING", "propagate": False}},
-    }
 
 
 def _passwords() -> tuple[Passwords, bool]:

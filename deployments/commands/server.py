@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from blocks import settings
+from blocks import json_log, settings
+from deployments.commands.support.log_format import LogFormat, chosen_log_format
 from deployments.prefect_api import shared_server
 from deployments.prefect_api.server_access import parse_listen_address
 from deployments.prefect_session import quiet_prefect
-from deployments.terminal_output import print_note, print_warning
+from deployments.service_log import open_log
+from deployments.terminal_output import print_note
 
+PART = "server"
 PLAIN_HTTP = (
     "The server listens on {host} in plain HTTP: anyone on the network path can read the API password, and with it "
     "your 1Password tokens. Let only your workers and a TLS proxy connect to it, or give it a certificate with "
@@ -46,17 +51,23 @@ def command(
         Path | None, typer.Option(metavar="FILE", help="The PEM certificate chain, to serve HTTPS itself.")
     ] = None,
     tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="The key of the certificate.")] = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Serve Prefect's API and pages until Ctrl-C, behind the guard, on a PostgreSQL of yours."""
     tls = shared_server.tls_files(tls_certificate, tls_key)
     at = parse_listen_address(host, public_url, names=tuple(name or ()), scheme="https" if tls else "http")
     settings.trusted_proxies()  # a wrong entry is refused before Prefect is imported
     quiet_prefect()
+    log = open_log(chosen_log_format(log_format), print_note)
+    say = partial(log, part=PART)
+    if log.is_json:
+        os.environ.update(json_log.prefect_settings(PART))
     shared_server.activate(at)
     if not at.is_local and tls is None:
-        print_warning(PLAIN_HTTP.format(host=host))
+        say(f"Warning: {PLAIN_HTTP.format(host=host)}")
     from deployments.one_machine import guarded_server  # noqa: PLC0415 - imports Prefect, which reads the environment
 
-    print_note(f"Prefect's API: {at.public_url or at.origin}/api")
+    origin = at.public_url or at.origin
+    say(f"Prefect's API: {origin}/api", event="ready", url=origin)
     app = guarded_server.create_app(alone=True)
     guarded_server.serve(app, at.host, settings.port(), log_level="WARNING", tls=tls)

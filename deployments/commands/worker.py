@@ -50,7 +50,8 @@ def command(
             hint="Set it to https://…/api. On one machine, `onepassword-source up` has its own worker.",
             code="setting",
         )
-    logging = json_log.prefect_settings("worker") if chosen_log_format(log_format) == "json" else {}
+    is_json = chosen_log_format(log_format) == "json"
+    logging = {**json_log.prefect_settings("worker"), "PREFECT_CLI_WRAP_LINES": "false"} if is_json else {}
     working_directory.leave()
     arguments = ["--pool", templates.work_pool(), "--type", templates.POOL_TYPE, "--name", name or socket.gethostname()]
     arguments += ["--limit", str(runs_at_once())]
@@ -59,4 +60,5 @@ def command(
         arguments.append("--with-healthcheck")
         environment["PREFECT_WORKER_WEBSERVER_PORT"] = str(health_port)
     # Replaced, not started: signals reach the worker itself.
-    os.execve(sys.executable, python_process.command("prefect", "worker", "start", *arguments), environment)  # noqa: S606
+    module = "deployments.one_machine.json_worker" if is_json else "prefect"
+    os.execve(sys.executable, python_process.command(module, "worker", "start", *arguments), environment)  # noqa: S606

@@ -18,7 +18,7 @@ from prefect.settings import get_current_settings
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
-from blocks import settings
+from blocks import json_log, settings
 from deployments import up_health
 from deployments.console.indexing import start_indexing
 from deployments.one_machine import health_pages, ui_copy
@@ -125,10 +125,11 @@ def _serve(options: argparse.Namespace) -> None:
 def serve(app: ASGIApp, host: str, port: int, *, log_level: str, tls: tuple[str, str] | None = None) -> None:
     """Serve until SIGTERM or SIGINT. `tls` is the file of the certificate and that of its key.
 
-    Raises ThirdPartyConfigError for a wrong entry of the trusted proxies.
+    Raises ThirdPartyConfigError for a wrong log format, or a wrong entry of the trusted proxies.
     """
     api = get_current_settings().server.api
     certificate, key = tls or (None, None)
+    is_json = settings.log_format() == "json"
     uvicorn.run(
         app,
         host=host,
@@ -139,6 +140,7 @@ def serve(app: ASGIApp, host: str, port: int, *, log_level: str, tls: tuple[str,
         ws_ping_timeout=api.websocket_ping_timeout,
         forwarded_allow_ips=settings.trusted_proxies(),  # uvicorn's default believes every process of this machine
         log_level=log_level.lower(),
+        log_config=json_log.uvicorn_settings("server") if is_json else uvicorn.config.LOGGING_CONFIG,
         ssl_certfile=certificate,
         ssl_keyfile=key,
     )

@@ -17,6 +17,9 @@ from deployments.one_machine import processes
 from deployments.prefect_api import database
 from deployments.prefect_api.server_access import HOST
 
+SERVICE_SETTINGS = (f"{settings.PREFIX}TRUSTED_PROXIES", f"{settings.PREFIX}LOG_FORMAT")
+"""Settings of servers that run as services. The command is the only client of this one, and hides its log."""
+
 
 class GuardedServer(SubprocessASGIServer):
     """Prefect's temporary server behind the guard. It ends with the command, however that ends.
@@ -39,7 +42,7 @@ class GuardedServer(SubprocessASGIServer):
                 **os.environ,
                 "PREFECT_UI_ENABLED": "0",
                 "PREFECT__SERVER_EPHEMERAL": "1",
-                f"{settings.PREFIX}TRUSTED_PROXIES": "",  # this command is its only client
+                **dict.fromkeys(SERVICE_SETTINGS, ""),
                 **get_current_settings().to_environment_variables(exclude_unset=True),
                 **database.environment(),
             },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.service_log import ServiceLog, as_json, leads_to_journal, open_log, parsed
+from deployments.service_log import JsonLines, ServiceLog, as_json, leads_to_journal, open_log, parsed
 
 
 def written(*, is_json: bool = False, has_levels: bool = False) -> tuple[ServiceLog, list[str]]:
@@ -80,3 +81,14 @@ def test_a_line_of_another_library_is_put_into_an_object() -> None:
     assert as_json('{"a": 1}', "server") == '{"a": 1}'
     members = json.loads(as_json("Traceback (most recent call last):", "server"))
     assert (members["part"], members["message"]) == ("server", "Traceback (most recent call last):")
+
+
+def test_a_stream_of_json_puts_each_line_into_an_object() -> None:
+    written = io.StringIO()
+    stream = JsonLines(written, "worker")
+    for text in ("Worker 'one' ", "started!\n\n", '{"level": "info"}\nTraceback\n  File', " …"):
+        stream.write(text)
+    first, second, third = map(json.loads, written.getvalue().splitlines())
+    assert (first["part"], first["event"], first["message"]) == ("worker", "log", "Worker 'one' started!")
+    assert second == {"level": "info"}
+    assert third["message"] == "Traceback", "the line after it has not ended"

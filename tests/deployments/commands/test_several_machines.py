@@ -101,6 +101,10 @@ class Network:
     def log(self, name: str) -> Path:
         return self.directory / f"{name}.log"
 
+    def objects(self, name: str) -> list[dict[str, Any]]:
+        """The lines of a log of JSON."""
+        return [json.loads(line) for line in self.log(name).read_text().splitlines()]
+
     def stop(self, name: str) -> int:
         process = self.processes.pop(name)
         process.send_signal(signal.SIGTERM)
@@ -210,11 +214,13 @@ def test_the_change_of_a_schema_in_words() -> None:
 
 def test_two_workers_collect_from_one_server_and_one_may_stop(network: Network) -> None:
     with sandbox_with(600) as first, sandbox_with(300) as second:
-        network.start("server", "server", "--host", "127.0.0.1", "--name", "server", env=network.of_server())
+        arguments = ("--host", "127.0.0.1", "--name", "server")
+        network.start("server", "server", *arguments, "--log-format", "json", env=network.of_server())
         network.wait_for(f"{network.api}/healthz")
         network.call("apply", "-", given=source("one", first), env=network.of_client("apply"))
         port = free_port()
-        network.start("one", "worker", "--name", "one", "--health-port", str(port), env=network.of_client("one"))
+        of_one = network.of_client("one") | {"ONEPASSWORD_SOURCE_LOG_FORMAT": "json"}
+        network.start("one", "worker", "--name", "one", "--health-port", str(port), env=of_one)
         network.wait_for(f"http://127.0.0.1:{port}/health")
         wait_until(lambda: network.events() == 600, START_SECONDS)
         network.start("two", "worker", "--name", "two", env=network.of_client("two"))
@@ -229,6 +235,10 @@ def test_two_workers_collect_from_one_server_and_one_may_stop(network: Network) 
         network.call("apply", "-", given=source("two", second), env=network.of_client("apply"))
         wait_until(lambda: network.events() == 900, START_SECONDS)
         assert "SIGTERM" not in network.log("two").read_text()
+        assert "collected" in {line["event"] for line in network.objects("one")}
+        first_line = network.objects("server")[0]
+        assert (first_line["part"], first_line["event"], first_line["url"]) == ("server", "ready", network.api)
+        assert PASSWORD not in network.log("server").read_text()
 
 
 def test_the_server_has_the_guard_and_no_open_door(network: Network) -> None:
