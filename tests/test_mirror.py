@@ -13,12 +13,6 @@ BRANCHES_MAX = 5
 
 TESTED_ELSEWHERE = {
     # A direct test would repeat what these tests of their callers show. Write one, and remove the line.
-    "blocks/health.py": "blocks/store/test_health.py",
-    "blocks/http/client.py": "blocks/events_api/test_client_connection.py",
-    "blocks/source.py": "blocks/test_blocks.py",
-    "blocks/store/integrity/chain_reader.py": "blocks/store/integrity/test_verification.py",
-    "blocks/store/rate_limit_usage.py": "deployments/one_machine/test_metrics.py",
-    "blocks/store/sources.py": "blocks/store/test_sources_at_once.py",
     "tasks/read_job.py": "flows/test_backfill.py",
     "tasks/read_window.py": "tasks/test_unforeseen.py",
     "tasks/support/siem.py": "tasks/test_forward.py",

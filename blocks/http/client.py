@@ -126,18 +126,15 @@ class HttpClient:
         """The status and headers of an answer, before its body. Raises as `request`, also within the block."""
         self._limits.start(self._deadline, 2 * self._body_max + FRAMING_MAX)
         try:
-            with self._http.stream(method, self._url(path), content=content, headers=headers) as response:
+            with self._http.stream(
+                method, self._http.base_url.join(path), content=content, headers=headers
+            ) as response:
                 self._prepare(response)
                 yield response
         except httpx.HTTPError as error:
             raise self._error(error) from None
         except BodyTooLargeError:
             raise transport_errors.too_large(self._service, self._body_max) from None
-
-    def _url(self, path: str) -> httpx.URL:
-        if "://" in path:
-            return httpx.URL(path)
-        return self._http.base_url.join(path) if path else self._http.base_url
 
     def _prepare(self, response: httpx.Response) -> None:
         if len(self._http.cookies.jar) > COOKIES_MAX:

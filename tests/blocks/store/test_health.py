@@ -227,17 +227,6 @@ def test_each_undocumented_value_is_reported_once(engine: Engine, claim: StreamC
     assert "has 'beam' as action," in texts[1]
 
 
-def test_the_account_is_pinned_when_it_is_first_reported(engine: Engine, source: SourceRecord) -> None:
-    sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, None)
-    sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
-    sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, None)
-    sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
-    with pytest.raises(TokenError, match=r"account B, but .* those of account A\..* --new-account") as raised:
-        sources.save_introspection(engine, SOURCE.id, frozenset(), "B")
-    assert raised.value.code == "account"
-    assert names(engine) == [], "what a foreign token may read is not noted"
-
-
 def test_another_account_is_taken_after_it_was_unpinned_and_read_from_a_time(
     engine: Engine, claim: StreamClaim, rows: Rows
 ) -> None:
@@ -250,32 +239,6 @@ def test_another_account_is_taken_after_it_was_unpinned_and_read_from_a_time(
     assert (view.cursor, view.resume_ns) == (None, None)
     assert rows("SELECT account_uuid FROM sources") == [("B",)]
     assert rows("SELECT count(*) FROM events") == [(1,)]
-
-
-def test_scopes_lost_and_gained_are_reported(engine: Engine, source: SourceRecord) -> None:
-    both = frozenset({"auditevents", "itemusages"})
-    sources.save_introspection(engine, SOURCE.id, both, None)
-    lost = sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, None)
-    gained = sources.save_introspection(engine, SOURCE.id, both, None)
-    sources.save_introspection(engine, SOURCE.id, both, None)
-    assert (lost.lost, gained.gained) == ({"itemusages"}, {"itemusages"})
-    assert reported(engine) == [
-        ("ScopeLost", "Warning", "UnHealthy", "scope/itemusages"),
-        ("ScopeGained", "Warning", "Healthy", "scope/itemusages"),
-    ]
-
-
-def test_two_sources_of_one_account_report_each_other(engine: Engine, source: SourceRecord, rows: Rows) -> None:
-    sources.save(engine, replace(SOURCE, id="other", name="Other"))
-    sources.save_introspection(engine, "other", AUDIT_SCOPES, "A")
-    for _ in range(2):
-        sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
-    assert names(engine) == ["SharedAccount"]
-    assert "collected by Other too" in health.unpublished(engine, SOURCE.id)[0].description
-    with writing(engine) as connection:
-        connection.exec_driver_sql("UPDATE sources SET deleted_ns = 1 WHERE id = 'other'")
-    sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
-    assert names(engine) == ["SharedAccount", "Recovered"]
 
 
 def test_what_was_published_is_not_published_again(engine: Engine, source: SourceRecord) -> None:

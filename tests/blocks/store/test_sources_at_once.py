@@ -7,10 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import pytest
 from support.values import SOURCE
 
-from blocks.errors import ThirdPartyConfigError
 from blocks.store import sources, streams
 from blocks.store.engine import open_engine
 
@@ -34,9 +32,3 @@ def test_runs_that_come_at_once_make_one_source(store_url: str, engine: Engine) 
         with ThreadPoolExecutor(RUNS) as pool:
             list(pool.map(put, range(RUNS)))
         assert len(streams.of_source(engine, source.id, source.apis)) == 3
-
-
-def test_another_source_of_the_same_name_is_an_error(engine: Engine, source: sources.SourceRecord) -> None:
-    with pytest.raises(ThirdPartyConfigError, match="There is another source named '1Pass' in the store"):
-        sources.save(engine, replace(SOURCE, id="2" * 32))
-    assert sources.ids_by_name(engine) == {"1Pass": SOURCE.id}

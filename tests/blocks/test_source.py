@@ -1,3 +1,5 @@
+"""The block of a source, and the two that it is filled in with: their forms, their checks, what they hide and open."""
+
 from __future__ import annotations
 
 import copy
@@ -7,6 +9,7 @@ import re
 import subprocess
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -21,6 +24,7 @@ from blocks.config.source_file import ConfigurationError, Secret, SourceConfig, 
 from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.credentials import OnePasswordCredentials
 from blocks.events_api.models import Api
+from blocks.problems import Problem
 from blocks.source import OnePasswordSource
 from blocks.store.block import EventStore
 
@@ -148,9 +152,62 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("prefect.blocks.core.emit_event", lambda **_: None)
 
 
-def test_without_a_token_there_is_no_block() -> None:
-    with pytest.raises(ConfigurationError, match="there is no token"):
-        OnePasswordSource.from_config(SourceConfig("n", None, None, {}, "", None, (Api.AUDIT,)))
+@pytest.mark.parametrize(
+    ("base_url", "token"), [("", Secret(TOKEN)), ("https://events.1password.com", None), ("", None)]
+)
+def test_without_a_token_or_its_host_there_is_no_block(base_url: str, token: Secret | None) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        OnePasswordSource.from_config(SourceConfig("n", None, None, {}, base_url, token, (Api.AUDIT,)))
+    assert raised.value.problems == (Problem("$.api_token", "there is no token", "the token of the account"),)
+
+
+def test_a_document_is_read_without_an_event_of_prefect() -> None:
+    document = document_of(source(), source_id="")
+    loaded = OnePasswordSource.from_document(document)
+    assert (loaded.config(), loaded.source_id) == (CONFIG, document.id.hex)
+    assert OnePasswordSource.from_document(document_of(source())).source_id == "a" * 32
+
+
+@pytest.mark.parametrize("empty", ["", None])
+def test_a_new_block_without_an_id_gets_one(empty: str | None) -> None:
+    data = {**document_of(source()).data, "source_id": empty}
+    assert re.fullmatch("[0-9a-f]{32}", OnePasswordSource.model_validate(data).source_id)
+
+
+# The processing rules
+
+RULE = {"name": "no fills", "filterType": "Exclude", "regexp": ".*fill.*"}
+
+
+@pytest.mark.parametrize(
+    ("members", "kept"),
+    [
+        ({}, {}),
+        ({"filters": []}, {}),
+        ({"hosted": {"hashAlgorithm": "MD5"}}, {}),
+        ({"filters": [], "hosted": {"hashAlgorithm": "MD5"}}, {}),
+        ({"filters": [RULE]}, {"filters": [RULE]}),
+        ({"filters": [RULE], "hosted": {"hashAlgorithm": ""}}, {"filters": [RULE]}),
+        (
+            {"filters": [RULE], "hosted": {"hashAlgorithm": "MD5", "encoding": "UTF-8"}},
+            {"filters": [RULE], "hashAlgorithm": "MD5"},
+        ),
+    ],
+)
+def test_the_store_keeps_the_rules_and_their_algorithm_if_there_are_rules(
+    members: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    assert source(**members).processing_rules() == kept
+
+
+@pytest.mark.parametrize("filters", [None, [], [RULE]])
+def test_a_block_has_the_rules_of_its_file_as_they_are(filters: list[dict[str, Any]] | None) -> None:
+    """None is not empty: a file without rules is exported without them."""
+    hosted = {"hashAlgorithm": "SHA-256"}
+    block = OnePasswordSource.from_config(replace(CONFIG, filters=filters, hosted=hosted))
+    assert (block.filters, block.hosted) == (filters, hosted)
+    config = block.config()
+    assert (None if config.filters is None else [dict(rule) for rule in config.filters]) == filters
 
 
 # What a person may type into the form
@@ -304,11 +361,16 @@ def test_an_engine_of_the_store(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_an_empty_store_is_that_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_store_is_that_of_the_settings_and_another_is_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{tmp_path / 'mine.db'}")
     engine = source(store=None).get_engine()
     assert engine.url.database == str(tmp_path / "mine.db")
     engine.dispose()
+    own = source(store=EventStore(url=SecretStr(f"sqlite:///{tmp_path / 'own.db'}"))).get_engine()
+    assert own.url.database == str(tmp_path / "own.db")
+    own.dispose()
 
 
 def test_the_configuration_needs_no_prefect() -> None:
