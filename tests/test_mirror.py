@@ -56,15 +56,6 @@ TESTED_ELSEWHERE = {
     "deployments/prefect_api/reencrypt.py": "deployments/prefect_api/test_server_secrets.py",
     "deployments/prefect_api/shared_server.py": "deployments/commands/test_several_machines.py",
     "deployments/prefect_api/source_runs.py": "deployments/test_lifecycle.py",
-    # The sandbox: it is tested by its HTTP API, as the collector uses it.
-    "deployments/sandbox/__main__.py": "deployments/commands/test_sandbox.py",
-    "deployments/sandbox/broken_responses.py": "deployments/sandbox/test_faults.py",
-    "deployments/sandbox/computed_history.py": "deployments/sandbox/test_sandbox_events.py",
-    "deployments/sandbox/event_history.py": "deployments/sandbox/test_sandbox_events.py",
-    "deployments/sandbox/pages.py": "deployments/sandbox/test_app.py",
-    "deployments/sandbox/process.py": "deployments/sandbox/test_app.py",
-    "deployments/sandbox/responses.py": "deployments/sandbox/test_faults.py",
-    "deployments/sandbox/sample_events.py": "deployments/sandbox/test_sandbox_events.py",
 }
 """Modules without a test of their name, and the test that shows what they do. This list only gets shorter."""
 
@@ -84,7 +75,7 @@ def without_a_test() -> set[str]:
     found = set()
     for path in (path for floor in FLOORS for path in (ROOT / floor).rglob("*.py")):
         module = path.relative_to(ROOT)
-        mirrored = TESTS / module.parent / f"test_{path.stem}.py"
+        mirrored = TESTS / module.parent / f"test_{path.stem.strip('_')}.py"  # `__main__.py` in `test_main.py`
         if "versions" not in module.parts and not mirrored.exists() and branches(path.read_text()) > BRANCHES_MAX:
             found.add(str(module))
     return found

@@ -32,7 +32,8 @@ _MINUTES = tuple(f"T{minute // 60:02d}:{minute % 60:02d}:".encode() for minute i
 class ComputedHistory:
     """`pace.events` events that end at `pace.until_ns`, then the events that are added or grow.
 
-    Times are spread evenly over at least `pace.days`. No event is late.
+    Times are spread evenly over at least `pace.days`, block by block: if the last block is not full, its events end
+    earlier. No event is late.
     """
 
     def __init__(self, seed: int, api: str, pace: ArrivalPace) -> None:

@@ -143,6 +143,33 @@ def test_a_wrong_wish_is_explained(sandbox: SandboxProcess, method: str, path: s
     assert answer.text.startswith("This request cannot be understood: ")
 
 
+@pytest.mark.parametrize("bulk", [False, True])
+def test_the_served_events_are_those_of_a_window_as_lines_too(*, bulk: bool) -> None:
+    window = {"start_time": "2026-03-01T00:00:00Z", "end_time": "2026-03-02T00:00:00Z"}
+    with running_sandbox(events=3000, until="2026-03-04T05:06:07Z", bulk=bulk) as sandbox:
+        everything, inside = sandbox.events("auditevents"), sandbox.events("auditevents", **window)
+        assert [b for b in everything if json.loads(b)["timestamp"].startswith("2026-03-01")] == inside
+        assert 0 < len(inside) < len(everything) == 1000
+        assert sandbox.post("auditevents", {"limit": 1000, **window}).json()["items"] == [json.loads(b) for b in inside]
+        lines = sandbox._http.get("/_sandbox/events/auditevents?version=1").content
+        assert lines.splitlines() == sandbox.events("auditevents", 1)
+
+
+def test_what_arrives_is_served_after_the_cursor_as_it_was_appended() -> None:
+    raw = b'{ "timestamp" : "2021-05-05T00:00:00Z",\n"note": "a\\u0000b \xc3\xa9" , "uuid":"A", "n": 1.0e2}'
+    with running_sandbox(events=30, rate=2) as sandbox:
+        cursor = sandbox.post("auditevents", {**FROM_THE_START, "limit": 1000}).json()["cursor"]
+        sandbox.append("auditevents", raw)
+        sandbox.append("auditevents", b'{"uuid":"B","timestamp":"never"}')
+        sandbox.arrive("auditevents", 2, late=3600)
+        sandbox.advance(150)
+        page = sandbox.post("auditevents", {"cursor": cursor})
+        assert b'"items":[' + raw + b',{"uuid":"B","timestamp":"never"},' in page.content
+        assert len(page.json()["items"]) == 2 + 2 + 5
+        of_2021 = {"start_time": "2021-01-01T00:00:00Z", "end_time": "2022-01-01T00:00:00Z"}
+        assert [event["uuid"] for event in sandbox.post("auditevents", of_2021).json()["items"]] == ["A"]
+
+
 def test_a_rejected_request_is_raised_in_the_test(sandbox: SandboxProcess) -> None:
     with pytest.raises(ValueError, match="there is no fault 'flood'"):
         sandbox.fault("flood")
