@@ -17,7 +17,7 @@ import pytest
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Before anything imports Prefect: it reads its settings then, and the real home is nobody's to write to.
+# Before anything imports Prefect: it reads its settings then, and no test may write to the real home directory.
 _HOME = Path(tempfile.mkdtemp(prefix="onepassword-source-tests-"))
 for _name in [name for name in os.environ if name.startswith(("PREFECT_", "ONEPASSWORD_SOURCE_"))]:
     del os.environ[_name]
@@ -289,7 +289,8 @@ def _each_test_begins_in_the_same_directory() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _nobody_has_asked_to_stop() -> Iterator[None]:
-    """A run that a test had stopped says nothing to the readers of the next test, which has no run around them."""
+def _each_test_begins_without_a_stop_request() -> Iterator[None]:
+    """Outside a run nothing resets what one test leaves to the next: a stop request, readers that wait for a retry."""
     yield
     stopping.requested.clear()
+    stopping._waiting.clear()
