@@ -29,7 +29,7 @@ from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 LOCAL_BUILDER = "urn:x-onepassword-source:unnamed-machine"
-"""Names no builder: whoever runs `make dist`. BUILDER_ID replaces it, such as the address of a workflow."""
+"""The builder, unless BUILDER_ID names one, such as the address of a workflow: whichever machine runs `make dist`."""
 LOCKS = ("requirements-build.lock", "requirements.lock")
 
 

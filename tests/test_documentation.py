@@ -43,8 +43,8 @@ def test_every_kind_of_siem_stands_in_the_table_and_has_a_page_with_a_working_ex
 def test_every_member_of_a_siem_stands_in_its_page(kind: str) -> None:
     page = (ROOT / "docs" / "siem" / f"{kind}.md").read_text()
     shared = set(SiemBlock.setting_fields())
-    told = [name for name in config_fields(kind) if f"`{name}`" in page or f'"{name}"' in page]
-    assert set(config_fields(kind)) - shared - set(told) == set()
+    documented = [name for name in config_fields(kind) if f"`{name}`" in page or f'"{name}"' in page]
+    assert set(config_fields(kind)) - shared - set(documented) == set()
 
 
 def _with_plain_secrets(document: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def test_every_key_of_the_configuration(key: str) -> None:
     assert f"| `{key}` |" in CONFIGURATION_PAGE
 
 
-def test_the_number_of_faults() -> None:
+def test_the_page_of_the_sandbox_has_the_number_of_faults() -> None:
     assert f"{len(KINDS)} faults on demand" in SANDBOX_PAGE
 
 

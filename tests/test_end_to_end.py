@@ -192,7 +192,7 @@ def stop_in_the_middle(machine: Machine, name: str, sandbox: SandboxProcess) -> 
     return kept
 
 
-@pytest.mark.torture  # `up` and its worker are asked to end in test_up.py
+@pytest.mark.torture  # test_up.py ends `up` and its worker by a signal
 def test_ctrl_c_in_the_middle_commits_the_page_and_leaves_nothing(machine: Machine) -> None:
     with running_sandbox(bulk=True, events=TOTAL) as sandbox:
         assert stop_in_the_middle(machine, "big", sandbox) < TOTAL

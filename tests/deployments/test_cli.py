@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 COMMANDS = ("apply", "up", "collect", "status", "health", "events", "sandbox", "env", "demo")
 COLUMNS = 80
-TOKEN = "a-token-that-nobody-may-see"
+TOKEN = "a-token-that-no-output-may-show"
 
 
 @pytest.fixture(autouse=True)

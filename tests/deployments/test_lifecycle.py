@@ -105,9 +105,9 @@ def test_another_account_is_an_error_without_new_account(call: CommandCalls, sou
 
 @pytest.mark.parametrize("command", ["restart", "token", "delete", "export", "stop", "start", "rename"])
 def test_an_unknown_source_is_one_clear_line(call: CommandCalls, command: str) -> None:
-    arguments = ["nobody", "somebody"] if command == "rename" else ["nobody"]
+    arguments = ["missing", "new-name"] if command == "rename" else ["missing"]
     assert call(command, *arguments, code=cli.WRONG_USE) == (
-        "onepassword-source: There is no source named 'nobody'. `onepassword-source list` shows the sources; "
+        "onepassword-source: There is no source named 'missing'. `onepassword-source list` shows the sources; "
         "`onepassword-source apply FILE` creates one.\n"
     )
 

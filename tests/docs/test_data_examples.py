@@ -43,7 +43,7 @@ ATHENA = "CREATE EXTERNAL TABLE"
 NOT_QUERIED = {ARCHIVES: "DuckDB's, below", "docs/install/kubernetes.md": "psql's, as the administrator of a server"}
 
 
-def of(language: str) -> list[Any]:
+def examples_in(language: str) -> list[Any]:
     return [pytest.param(example, id=example.id) for example in EXAMPLES if example.language == language]
 
 
@@ -53,7 +53,7 @@ def test_every_language_is_read_or_has_a_reason() -> None:
     assert set(NOT_READ) < found
 
 
-@pytest.mark.parametrize("example", of("json"))
+@pytest.mark.parametrize("example", examples_in("json"))
 def test_json_is_what_the_program_reads(example: Example, monkeypatch: pytest.MonkeyPatch) -> None:
     body = example.text if example.text.lstrip().startswith(("{", "[")) else f"{{{example.text}}}"
     document = json.loads(body)
@@ -79,7 +79,7 @@ def test_the_examples_of_sources_and_siems_are_found() -> None:
     assert len([body for body in bodies if '"siem":' in body]) >= 10
 
 
-@pytest.mark.parametrize("example", [one for one in of("sql") if one.values[0].page not in NOT_QUERIED])
+@pytest.mark.parametrize("example", [one for one in examples_in("sql") if one.values[0].page not in NOT_QUERIED])
 def test_sql_runs_on_both_databases(example: Example, engine: Engine) -> None:
     with engine.connect() as connection:
         for statement in filter(str.strip, example.text.split(";")):
@@ -96,25 +96,25 @@ def test_duckdb_reads_an_archive(tmp_path: Path) -> None:
         assert len(duckdb.sql(query.replace("/var/lib/archive", str(tmp_path))).fetchall()) == 5
 
 
-@pytest.mark.parametrize("example", of("yaml"))
+@pytest.mark.parametrize("example", examples_in("yaml"))
 def test_yaml_is_read(example: Example) -> None:
     assert yaml.safe_load(example.text)
 
 
-@pytest.mark.parametrize("example", of("ini"))
+@pytest.mark.parametrize("example", examples_in("ini"))
 def test_a_unit_is_read(example: Example) -> None:
     unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.read_string(example.text)
     assert unit.sections()
 
 
-@pytest.mark.parametrize("example", of("http"))
+@pytest.mark.parametrize("example", examples_in("http"))
 def test_the_body_of_a_request_is_json(example: Example) -> None:
     first, _, body = example.text.partition("\n")
     assert re.fullmatch(r"(GET|PUT|POST) \S+", first)
     assert first.startswith("GET") or json.loads(body)
 
 
-@pytest.mark.parametrize("example", of("python"))
+@pytest.mark.parametrize("example", examples_in("python"))
 def test_python_compiles(example: Example) -> None:
     assert compile(example.text, example.id, "exec")

@@ -103,7 +103,7 @@ def test_a_429_is_waited_for_and_everybody_waits(source: Source, quick: QuickClo
     assert abs(paused_until_ns - before_ns - 300 * 10**9) < 60 * 10**9
 
 
-def test_a_cursor_that_is_refused_begins_its_window_anew(source: Source) -> None:
+def test_a_rejected_cursor_restarts_its_window(source: Source) -> None:
     source.sandbox.fault("400", api="auditevents", on="cursor", times=1)
     source.save(supported_apis=["audit"])
     engine_state = backfill(source, "7d", window="4d")
@@ -189,7 +189,7 @@ NONSENSE: tuple[tuple[str, dict[str, Any], str], ...] = (
 )
 
 
-def test_what_makes_no_sense_is_refused_before_anything_is_asked(source: Source) -> None:
+def test_invalid_parameters_fail_before_the_first_request(source: Source) -> None:
     for start, wishes, said in NONSENSE:
         state = backfill(source, start, **wishes)
         assert outcome(state) == "ThirdPartyConfigError"
@@ -218,8 +218,8 @@ def test_windows_that_were_not_begun_are_cut_where_the_events_are_dense(
     assert bodies(source) == truth(source)
 
 
-def test_the_form_of_the_ui_shows_calendars_and_sends_nothing_that_nobody_filled_in() -> None:
-    """Looked at in a browser: what may be None there is a switch first, and a default of None is refused."""
+def test_the_form_of_the_ui_shows_calendars_and_sends_no_empty_field() -> None:
+    """As seen in a browser: the form shows a field that may be None as a switch, and refuses None as a default."""
     from flows.backfill import backfill as flow
 
     shown = flow.parameters.properties

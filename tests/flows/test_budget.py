@@ -84,7 +84,7 @@ class ShiftedClock:
         self._since = time.monotonic()
 
         self.halt_ns = 0
-        """It is not moved beyond this time: then somebody else has something to do."""
+        """The clock is not moved beyond this time: then another thread of the test acts."""
 
     def now_ns(self) -> int:
         return time.time_ns() + self._shift_ns

@@ -1,4 +1,4 @@
-"""Each run leaves the heads of the hash chains in its log, which is kept in another database than the store."""
+"""Each run writes a checkpoint of the hash chains to its log, which Prefect keeps in a database of its own."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.prefect
 
 
 @pytest.fixture
-def told_at_info() -> Iterator[None]:
-    """As `up` has it; the other tests only want warnings."""
+def log_level_info() -> Iterator[None]:
+    """The log level that `up` sets; other tests log warnings alone."""
     import prefect.main  # noqa: F401 - it sets the levels of its loggers when it is imported first
 
     logger = logging.getLogger("prefect.flow_runs")
@@ -33,7 +33,7 @@ def told_at_info() -> Iterator[None]:
 
 
 def logged(state: State[Any]) -> list[str]:
-    """The messages of a run's log on the Prefect server that tell of heads."""
+    """The messages with checkpoints in a run's log on the Prefect server."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 
@@ -43,14 +43,14 @@ def logged(state: State[Any]) -> list[str]:
     return [log.message for log in found if "Checkpoint of the hash chains" in log.message]
 
 
-def test_the_log_of_a_run_has_one_line_that_the_store_leads_to(source: Source, told_at_info: None) -> None:
+def test_the_log_of_a_run_has_one_checkpoint_that_matches_the_store(source: Source, log_level_info: None) -> None:
     state = source.collect()
     (line,) = wait_until(lambda: logged(state))
-    (head,) = checkpoints.parse(line)
-    assert head.source == source.name
-    assert {api: one.events for api, one in head.links.items()} == dict.fromkeys(Api, 100)
+    (checkpoint,) = checkpoints.parse(line)
+    assert checkpoint.source == source.name
+    assert {api: one.events for api, one in checkpoint.links.items()} == dict.fromkeys(Api, 100)
     engine = source.engine()
-    proofs = verification.verify(engine, head.source_id, link_numbers=checkpoints.links_of([head]))
+    proofs = verification.verify(engine, checkpoint.source_id, link_numbers=checkpoints.links_of([checkpoint]))
     assert [one.damaged for one in proofs] == [0, 0, 0]
-    assert [one.matches for one in checkpoints.compare([head], head.source_id, proofs)] == [True] * 3
+    assert [one.matches for one in checkpoints.compare([checkpoint], checkpoint.source_id, proofs)] == [True] * 3
     engine.dispose()

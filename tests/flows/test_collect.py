@@ -196,12 +196,12 @@ def test_a_lost_scope_stops_one_api_and_not_the_others(source: Source) -> None:
 def test_a_source_that_does_not_exist_says_what_to_do() -> None:
     from flows.collect import collect
 
-    state: State[Any] = collect("nobody", return_state=True)
+    state: State[Any] = collect("missing", return_state=True)
     assert outcome(state) == "ThirdPartyConfigError"
-    assert "There is no source named 'nobody'. Create it with `onepassword-source apply FILE`" in (state.message or "")
+    assert "There is no source named 'missing'. Create it with `onepassword-source apply FILE`" in (state.message or "")
 
 
-def test_a_wrong_form_says_every_fault_and_asks_nothing(source: Source) -> None:
+def test_an_invalid_block_is_reported_and_makes_no_request(source: Source) -> None:
     source.save(base_url="https://example.com", api_version="v1", supported_apis=["audit"])
     state = source.collect()
     assert outcome(state) == "ThirdPartyConfigError"
@@ -225,7 +225,7 @@ def test_two_runs_at_once_are_harmless(source: Source) -> None:
 
 @pytest.mark.torture
 def test_a_store_that_does_not_answer_is_a_first_party_error(source: Source, quick: QuickClock) -> None:
-    source.url = "postgresql://nobody:hidden-password@127.0.0.1:1/events"
+    source.url = "postgresql://user:hidden-password@127.0.0.1:1/events"
     source.save()
     state = source.collect()
     assert outcome(state) == "FirstPartyGenericError"
@@ -279,7 +279,7 @@ def test_audit_fails_for_90_minutes_and_the_others_are_collected_every_five(
 
 
 def _move_to(moving: MovingClock, until_ns: int, run: threading.Thread) -> None:
-    """Move the clock, and stop at each time at which somebody wakes, until he sleeps again or is done."""
+    """Move the clock in steps: at each time at which a sleeper wakes, wait until it sleeps again or has ended."""
     while True:
         wake_ns = moving.next_wake_ns()
         if wake_ns is None or wake_ns > until_ns:

@@ -155,7 +155,7 @@ def test_a_pair_that_was_removed_is_not_brought_back_by_a_late_run(sending: Send
     assert query_store(sending.source, "SELECT count(*) FROM pairs") == [(0,)]
 
 
-def test_a_fault_that_passes_is_waited_for_and_the_rest_goes_on(sending: Sending, quick: QuickClock) -> None:
+def test_a_temporary_error_is_retried_and_all_events_are_forwarded(sending: Sending, quick: QuickClock) -> None:
     sending.receiver.behave("answer", 4, status=503)
     sending.receiver.behave("answer", 1, status=429, headers={"Retry-After": "77"})
     assert outcome(sending.forward()) == "Forwarded"
@@ -171,7 +171,7 @@ def test_90_minutes_and_then_it_stops_until_it_is_resumed(sending: Sending, quic
     assert (outcome(state), state.is_failed()) == ("ThirdPartyGenericError", True)
     assert 90 * 60 <= (quick.now_ns() - started) / 1e9 < 3 * 100 * 60
     tracker = f"forward/{sending.siem}"
-    assert [row[:2] for row in _told(sending, tracker)] == [
+    assert [row[:2] for row in _health_events(sending, tracker)] == [
         ("ThirdPartyGenericError", "Warning"),
         ("ThirdPartyGenericError", "Error"),
     ]
@@ -183,10 +183,10 @@ def test_90_minutes_and_then_it_stops_until_it_is_resumed(sending: Sending, quic
         forward_pairs.set_paused(engine, sending.pair, paused=False)
     assert outcome(sending.forward()) == "Forwarded"
     assert set(sending.receiver.arrived()) == sending.stored()
-    assert [row[0] for row in _told(sending, tracker)][2:] == ["Recovered"]
+    assert [row[0] for row in _health_events(sending, tracker)][2:] == ["Recovered"]
 
 
-def _told(sending: Sending, tracker: str) -> list[tuple[Any, ...]]:
+def _health_events(sending: Sending, tracker: str) -> list[tuple[Any, ...]]:
     return query_store(
         sending.source, f"SELECT name, severity FROM health_events WHERE tracker = '{tracker}' ORDER BY id"
     )
@@ -201,12 +201,15 @@ def test_a_refused_key_stops_it_until_its_configuration_changes(sending: Sending
     assert outcome(sending.forward()) == "ThirdPartyConfigError"
     assert sending.receiver.request_count == requests
     SumoLogicSiem(url=SecretStr(sending.receiver.url + PATH)).save(block_name(sending.siem), overwrite=True)
-    assert outcome(sending.forward()) == "Forwarded", "whoever has changed the block in the UI need not resume it"
+    assert outcome(sending.forward()) == "Forwarded", "a block changed in the UI needs no resume"
     assert set(sending.receiver.arrived()) == sending.stored()
-    assert [row[0] for row in _told(sending, f"forward/{sending.siem}")] == ["ThirdPartyConfigError", "Recovered"]
+    assert [row[0] for row in _health_events(sending, f"forward/{sending.siem}")] == [
+        "ThirdPartyConfigError",
+        "Recovered",
+    ]
 
 
-def test_what_was_refused_is_sent_again_when_a_person_says_so(sending: Sending) -> None:
+def test_rejected_events_are_sent_again_on_request(sending: Sending) -> None:
     sending.receiver.behave("too-large", None, bytes=10)
     assert "rejected by it" in str(sending.forward().message)
     assert sending.receiver.arrived() == {}
@@ -215,7 +218,7 @@ def test_what_was_refused_is_sent_again_when_a_person_says_so(sending: Sending) 
         assert replay.resend_rejected(engine, sending.pair) == len(sending.stored())
     assert outcome(sending.forward()) == "Forwarded"
     assert set(sending.receiver.arrived()) == sending.stored()
-    assert [row[0] for row in _told(sending, f"rejected/{sending.siem}")] == ["EventsRejected", "Recovered"]
+    assert [row[0] for row in _health_events(sending, f"rejected/{sending.siem}")] == ["EventsRejected", "Recovered"]
 
 
 def test_a_run_beside_one_that_waits_says_so_and_sends_nothing(

@@ -61,7 +61,7 @@ def test_a_refused_token_is_one_event_however_many_runs_find_it(source: Source) 
     assert second["payload"]["status"] == "Healthy"
 
 
-def test_a_fault_that_passes_within_a_tick_is_no_event(source: Source, quick: QuickClock) -> None:
+def test_an_error_that_ends_within_a_run_is_no_health_event(source: Source, quick: QuickClock) -> None:
     source.sandbox.fault("500", api="auditevents", times=4)
     source.collect()
     assert reported(source) == []
@@ -117,12 +117,12 @@ def test_a_token_of_another_account_is_refused_until_the_account_is_unpinned(sou
 
 
 @pytest.mark.torture
-def test_a_store_that_is_away_for_the_whole_window_is_told_at_once_and_stored_when_it_is_back(
+def test_an_unreachable_store_is_reported_at_once_and_recorded_when_it_answers_again(
     source: Source, quick: QuickClock, tmp_path: Path
 ) -> None:
     source.collect()
     good = source.url
-    source.url = "postgresql://nobody@127.0.0.1:1/events"
+    source.url = "postgresql://user@127.0.0.1:1/events"
     source.save()
     assert outcome(source.collect()) == "FirstPartyGenericError"
     kept = settings.data_dir() / f"unstored-health-{source_id(source)}.jsonl"
@@ -145,7 +145,7 @@ def source_id(source: Source) -> str:
 
 
 @pytest.mark.torture
-def test_a_server_that_refuses_every_cursor_is_asked_from_a_time_once(source: Source) -> None:
+def test_after_a_rejected_cursor_only_one_request_with_a_start_time_is_made(source: Source) -> None:
     source.collect()
     source.sandbox.fault("rejected_cursor", api="auditevents")
     assert outcome(source.collect()) == "Collected"
@@ -173,7 +173,7 @@ def test_a_token_that_is_replaced_between_two_pages_is_no_change_of_health(sourc
     assert reported(source) == []
 
 
-def test_a_block_that_was_made_invalid_is_told_and_so_is_its_mending(source: Source) -> None:
+def test_an_invalid_block_and_its_correction_are_reported(source: Source) -> None:
     source.collect()
     source.save(base_url="https://example.com")
     for _ in range(2):
@@ -185,7 +185,7 @@ def test_a_block_that_was_made_invalid_is_told_and_so_is_its_mending(source: Sou
     assert reported(source)[-1] == ("Recovered", "Error", "error")
 
 
-def test_a_run_that_is_asked_to_end_ends_after_its_page_and_a_later_one_goes_on(source: Source) -> None:
+def test_a_stop_request_ends_a_run_after_its_page_and_a_later_run_continues(source: Source) -> None:
     source.collect()
     source.sandbox.arrive("auditevents", 5000)
     source.sandbox.fault("delay", api="auditevents", seconds=0.7)

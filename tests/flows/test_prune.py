@@ -43,7 +43,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def run(older_than: str, source: str | None = None) -> State[Any]:
+def run_prune(older_than: str, source: str | None = None) -> State[Any]:
     from flows.prune import prune
 
     state: State[Any] = prune(older_than, source, return_state=True)
@@ -59,21 +59,21 @@ def left(path: Path) -> dict[str, tuple[int, int]]:
 
 
 def test_it_removes_what_is_old_and_says_how_much(path: Path) -> None:
-    state = run("400d", "1Pass")
+    state = run_prune("400d", "1Pass")
     assert (outcome(state), state.type.value) == ("Pruned", "COMPLETED")
     assert state.message == "Pruned: 3 events older than 400d removed."
     assert left(path) == {"sign-in": (0, 2), "itemUsage": (0, 0), "audit": (1, 1)}
-    assert run("400d", SOURCE.id).message == "Pruned: 0 events older than 400d removed."
+    assert run_prune("400d", SOURCE.id).message == "Pruned: 0 events older than 400d removed."
 
 
-@pytest.mark.parametrize(("older_than", "source"), [("90d", None), ("400d", "Nobody")])
+@pytest.mark.parametrize(("older_than", "source"), [("90d", None), ("400d", "Missing")])
 def test_a_wrong_parameter_is_a_configuration_error(path: Path, older_than: str, source: str | None) -> None:
-    state = run(older_than, source)
+    state = run_prune(older_than, source)
     assert (outcome(state), state.type.value) == ("ThirdPartyConfigError", "FAILED")
     assert left(path)["audit"] == (2, 0)
 
 
-def test_a_store_that_does_not_answer_is_asked_again(
+def test_a_store_that_does_not_answer_is_retried(
     path: Path, quick: QuickClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from blocks.errors import FirstPartyGenericError
@@ -87,6 +87,6 @@ def test_a_store_that_does_not_answer_is_asked_again(
         return whole(*arguments)
 
     monkeypatch.setattr(retention, "_remove", remove)
-    assert run("400d").message == "Pruned: 3 events older than 400d removed."
+    assert run_prune("400d").message == "Pruned: 3 events older than 400d removed."
     assert quick.waits == [60]
     assert left(path)["audit"] == (1, 1)

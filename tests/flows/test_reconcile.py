@@ -112,7 +112,7 @@ def test_a_body_that_has_changed_is_reported_and_kept(source: Source) -> None:
     assert {(name, api) for name, api, _ in reported(source)} == {("EventsChanged", "audit")}
 
 
-def test_an_api_that_is_stopped_in_error_is_not_asked_for(source: Source) -> None:
+def test_no_request_is_made_for_an_api_that_is_stopped_in_error(source: Source) -> None:
     source.collect()
     source.sandbox.fault("lost_scope", api="auditevents")
     source.collect()

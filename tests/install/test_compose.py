@@ -39,7 +39,7 @@ FIRST, SECOND = 300, 150
 
 @pytest.fixture(scope="session", autouse=True)
 def _needed() -> None:
-    """Asked first: building the images takes minutes."""
+    """Checked first: building the images takes minutes."""
     tools.installed("docker-compose")
     if not NETAVARK.exists() or not NETAVARK.with_name("aardvark-dns").exists():
         pytest.skip("containers do not find each other by name: netavark and aardvark-dns are not installed")

@@ -17,10 +17,10 @@ def main() -> None:
     parser.add_argument("vendor")
     parser.add_argument("--file", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
-    asked = parser.parse_args()
-    vendor = importlib.import_module(f"receivers.{asked.vendor}").vendor()
-    receiver = Receiver(vendor, port=asked.port, file=asked.file, keep=False)
-    print(receiver.url, flush=True)  # noqa: T201 - it tells its parent where it listens
+    options = parser.parse_args()
+    vendor = importlib.import_module(f"receivers.{options.vendor}").vendor()
+    receiver = Receiver(vendor, port=options.port, file=options.file, keep=False)
+    print(receiver.url, flush=True)  # noqa: T201 - the parent process reads the address
     receiver.serve()
 
 

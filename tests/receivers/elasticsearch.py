@@ -63,7 +63,7 @@ class Elasticsearch:
         if request.method == "DELETE":
             return self._delete(index[0], verb)
         if verb != "_bulk":
-            return _told(200, {"version": {"number": "9.2.0"}})
+            return _json(200, {"version": {"number": "9.2.0"}})
         if request.headers.get("content-type") != "application/x-ndjson":
             return _failed(406, "media_type_header_exception", "Content-Type is not supported")
         if self.proxied and not index:
@@ -79,12 +79,12 @@ class Elasticsearch:
         if not self.deletes:
             return _failed(400, "illegal_argument_exception", "only write ops with an op_type of create are allowed")
         found = self.documents.pop((index, id_), None) is not None
-        return _told(200 if found else 404, {"_index": index, "result": "deleted" if found else "not_found"})
+        return _json(200 if found else 404, {"_index": index, "result": "deleted" if found else "not_found"})
 
     def _privileges(self) -> VendorResponse:
         if self.opensearch:
-            return _told(400, {"error": "no handler found for uri [/_security/user/_has_privileges] and method [POST]"})
-        return _told(200, {"username": "writer", "has_all_requested": self.privileged, "index": {}})
+            return _json(400, {"error": "no handler found for uri [/_security/user/_has_privileges] and method [POST]"})
+        return _json(200, {"username": "writer", "has_all_requested": self.privileged, "index": {}})
 
     def _bulk(self, request: Request, index: str, query: dict[str, list[str]]) -> VendorResponse:
         lines = request.body.split(b"\n")
@@ -153,10 +153,10 @@ def _filtered(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _failed(status: int, kind: str, reason: str) -> VendorResponse:
-    return _told(status, {"error": {"root_cause": [], "type": kind, "reason": reason}, "status": status})
+    return _json(status, {"error": {"root_cause": [], "type": kind, "reason": reason}, "status": status})
 
 
-def _told(status: int, value: object) -> VendorResponse:
+def _json(status: int, value: object) -> VendorResponse:
     return VendorResponse([], status, {"Content-Type": "application/json"}, msgspec.json.encode(value))
 
 

@@ -64,8 +64,8 @@ class Sentinel:
         self.issued += 1
         token = f"{JWT}.{self.issued:040}.signature"
         self.good.add(token)
-        told = {"token_type": "Bearer", "expires_in": self.lifetime, "ext_expires_in": 3599, "access_token": token}
-        return VendorResponse(body=msgspec.json.encode(told))
+        answer = {"token_type": "Bearer", "expires_in": self.lifetime, "ext_expires_in": 3599, "access_token": token}
+        return VendorResponse(body=msgspec.json.encode(answer))
 
     def _ingest(self, request: Request) -> VendorResponse:
         kind, _, token = request.headers.get("authorization", "").partition(" ")

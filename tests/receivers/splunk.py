@@ -58,7 +58,7 @@ class SplunkHec:
         if self.acknowledge is not None and not request.headers.get("x-splunk-request-channel"):
             return _said(400, 10, "Data channel is missing")
         if path == "/services/collector/ack":
-            return self._asked(request)
+            return self._acks(request)
         if path == "/services/collector/event":
             return self._events(request)
         return VendorResponse(status=404, body=b'{"text":"The requested URL was not found on this server.","code":404}')
@@ -97,15 +97,15 @@ class SplunkHec:
             acks[number] = 0
             return number
 
-    def _asked(self, request: Request) -> VendorResponse:
-        """Yes is said once: then Splunk forgets the number, but we keep it as done so that numbers still rise."""
-        told = {}
+    def _acks(self, request: Request) -> VendorResponse:
+        """A batch is acknowledged once. Splunk then forgets its number; this receiver keeps it: numbers rise."""
+        answer = {}
         with self._lock:
             acks = self.channels.get(request.headers["x-splunk-request-channel"], {})
             for number in msgspec.json.decode(request.body)["acks"]:
                 acks[number] = acks.get(number, 0) + 1
-                told[str(number)] = acks[number] == self.acknowledge
-        return VendorResponse(body=msgspec.json.encode({"acks": told}))
+                answer[str(number)] = acks[number] == self.acknowledge
+        return VendorResponse(body=msgspec.json.encode({"acks": answer}))
 
 
 def _said(status: int, code: int, text: str, taken: list[str] | None = None, **more: Any) -> VendorResponse:

@@ -1,4 +1,4 @@
-"""The receiver itself: what it is told, it does; what it took, it keeps."""
+"""The receiver itself: it behaves as a test sets it, and keeps what it accepted."""
 
 from __future__ import annotations
 

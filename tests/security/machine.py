@@ -48,12 +48,12 @@ PREFECT_DATABASE = "data/prefect/prefect.db"
 class Case:
     """A source with a token of its own, what its server does to it, and the name of its run's last state.
 
-    `faults` are made from the token; `token` from the sandbox. `ends` is "" for a run that waits for its next attempt.
+    `token` makes the token, `injects` the faults for it. `ends` is "" for a run that waits for its next attempt.
     """
 
     name: str
     ends: str
-    faults: Callable[[str], Sequence[dict[str, Any]]] = lambda _: ()
+    injects: Callable[[str], Sequence[dict[str, Any]]] = lambda _: ()
     token: Callable[[SandboxProcess], str] = lambda sandbox: sandbox.issue_token()
     base_url: str | None = None
     events: int = 30
@@ -179,7 +179,7 @@ class Machine(RunningUp):
         sandbox = stack.enter_context(running_sandbox(events=case.events, days=3, seed=len(self.planted)))
         self.common.append(sandbox.issue_token())
         token = self.plant(case.name, case.token(sandbox))
-        for fault in case.faults(token):
+        for fault in case.injects(token):
             sandbox.fault(**fault)
         return case.base_url or sandbox.base_url, token
 

@@ -19,7 +19,7 @@ EVERY_SECONDS = 0.15
 
 
 class Watch:
-    """A context manager; what it saw is kept until it is asked with `finds`."""
+    """A context manager that records what processes show; `finds` searches it."""
 
     def __init__(self) -> None:
         self._roots: dict[int, str] = {}

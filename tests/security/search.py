@@ -42,7 +42,7 @@ _FERNET = re.compile(rb"gAAAAA[A-Za-z0-9_-]{90,}={0,2}")
 
 @dataclass(frozen=True)
 class Find:
-    """Which secret (of which only the name is told), where, and inside what: `base64`, `gzip`, …"""
+    """The name of a secret that was found, where, and in which encodings: `base64`, `gzip`, …"""
 
     secret: str
     where: str
@@ -135,7 +135,7 @@ class Search:
 
 
 def _inflated(opened: Any, packed: memoryview) -> bytes:
-    """All that comes out before the end or a fault: what follows a torn end must not hide what stands before it."""
+    """The output up to the end or the first error: invalid data at the end must not hide what is before it."""
     inner = bytearray()
     with suppress(zlib.error, OSError, lzma.LZMAError, EOFError):
         for at in range(len(packed)):

@@ -71,7 +71,7 @@ def _flushed(text: str) -> bytes:
     return packer.compress(text.encode()) + packer.flush(zlib.Z_SYNC_FLUSH)
 
 
-def found(finds: list[Find]) -> set[str]:
+def names_of(finds: list[Find]) -> set[str]:
     return {find.secret for find in finds}
 
 
@@ -80,7 +80,7 @@ def found(finds: list[Find]) -> set[str]:
 def test_it_is_found_in_bytes(name: str, way: Callable[[str], bytes]) -> None:
     for shift in range(0, GRAM, 5):
         data = b"." * shift + way(SECRETS[name]) + b"."
-        assert found(list(Search(SECRETS).data(data, "here"))) == {name}
+        assert names_of(list(Search(SECRETS).data(data, "here"))) == {name}
 
 
 @pytest.mark.parametrize("name", SECRETS)
@@ -90,7 +90,7 @@ def test_any_24_characters_are_found_in_any_writing(name: str) -> None:
         part = text[at : at + SHORTEST]
         for form in forms(part):
             for shift in (0, 7):
-                assert found(list(search.data(b" " * shift + form + b" ", "here"))) == {name}, (part, form)
+                assert names_of(list(search.data(b" " * shift + form + b" ", "here"))) == {name}, (part, form)
 
 
 def test_fewer_than_24_are_no_secret_nor_is_another_text() -> None:
@@ -111,14 +111,14 @@ def test_of_a_jwt_what_others_share_is_no_secret_but_its_signature_is(jwts: tupl
     header, claims, signature = token.split(".")
     assert not list(search.data(other.encode() + header.encode(), "here"))
     for part in (token, token[:-10], f"{header}.{claims}", signature, signature[:SHORTEST], signature[-SHORTEST:]):
-        assert found(list(search.data(b"ends in " + part.encode(), "here"))) == {"token"}, part
+        assert names_of(list(search.data(b"ends in " + part.encode(), "here"))) == {"token"}, part
 
 
 def test_it_is_found_in_files_and_in_their_names(tmp_path: Path) -> None:
     (tmp_path / "deep" / "er").mkdir(parents=True)
     (tmp_path / "deep" / "er" / "some.log").write_text(f"INFO | {ODD}\n")
     (tmp_path / "deep" / PLAIN).touch()
-    assert found(list(Search(SECRETS).tree(tmp_path))) == {"odd", "plain"}
+    assert names_of(list(Search(SECRETS).tree(tmp_path))) == {"odd", "plain"}
 
 
 def test_it_is_found_in_the_cells_of_a_database_and_in_what_was_not_written_back_yet(tmp_path: Path) -> None:

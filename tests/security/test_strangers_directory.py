@@ -1,4 +1,4 @@
-"""Every command in a directory of somebody else's: nothing of it is imported, and no setting of it is read.
+"""Every command in a directory of another user: nothing of it is imported, and no setting of it is read.
 
 The commands come from the command line's own registry, so that a new one is tried too. Both forms of the program are
 tried: the editable one of this checkout, and a wheel in an environment of its own.
@@ -69,7 +69,7 @@ ALONE = (
 
 @dataclass
 class Program:
-    """The program in one of its forms, called in the directory of somebody else."""
+    """The program in one of its forms, called in another user's directory."""
 
     command: Path
     theirs: StrangersDirectory

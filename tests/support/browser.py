@@ -1,4 +1,4 @@
-"""A real browser, where there is one, and a page of somebody else's that tries to read a server of ours."""
+"""A real browser, if one is installed, and a page of another origin that tries to read a local server."""
 
 from __future__ import annotations
 
@@ -101,10 +101,10 @@ def opened(**options: Any) -> Iterator[Page]:
 
 @dataclass
 class Observed:
-    """What a page did that it should not, as far as it was seen."""
+    """What a page must not do, as observed."""
 
     foreign: list[str] = field(default_factory=list)
-    """Addresses of another origin that it asked for."""
+    """Requested addresses of other origins."""
     failed: list[str] = field(default_factory=list)
     """Answers of 400 and more."""
     errors: list[str] = field(default_factory=list)

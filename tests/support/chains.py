@@ -24,7 +24,7 @@ START_NS = 1_700_000_000 * 10**9
 
 
 def event(api: str, number: int, more: str = "") -> Event:
-    """An event as the server sends it: its body tells its uuid and time."""
+    """An event whose body has its uuid and time, as the server sends it."""
     time_ns, uuid = START_NS + number * 1_000_000_007, f"{api}-{number:06}"
     when = Instant.from_timestamp(time_ns, unit="nanosecond").format_iso()
     return Event(uuid, time_ns, f'{{"uuid": "{uuid}", "timestamp": "{when}", "note": "é{more}"}}')

@@ -24,8 +24,8 @@ def open_client(sandbox: SandboxProcess, **options: Any) -> EventsClient:
     return EventsClient(sandbox.base_url, options.pop("token", sandbox.token), **options)
 
 
-def drain(client: EventsClient, api: Api = Api.AUDIT, **asked: Any) -> list[Page]:
-    pages = [client.first_page(api, START_NS, **asked)]
+def drain(client: EventsClient, api: Api = Api.AUDIT, **options: Any) -> list[Page]:
+    pages = [client.first_page(api, START_NS, **options)]
     while pages[-1].has_more:
         pages.append(client.next_page(api, pages[-1].cursor))
     return pages

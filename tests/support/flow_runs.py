@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class QuickClock(MovingClock):
-    """Nobody else moves it: it moves on by each wait that is asked for, and remembers them."""
+    """A clock that advances by each requested wait at once, without a test that moves it, and records the waits."""
 
     def __init__(self) -> None:
         import time

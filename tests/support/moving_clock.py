@@ -31,7 +31,7 @@ class MovingClock:
             self._moved.notify_all()
             try:
                 if not self._moved.wait_for(lambda: self._now_ns >= until, timeout=120):
-                    raise TimeoutError("nobody moved the clock")
+                    raise TimeoutError("the clock was not moved")
             finally:
                 self._sleepers.remove(until)
         return 0.001
@@ -41,7 +41,7 @@ class MovingClock:
             return len(self._sleepers)
 
     def next_wake_ns(self) -> int | None:
-        """When the first of those who wait is due."""
+        """When the first sleeper wakes; None without sleepers."""
         with self._moved:
             return min(self._sleepers, default=None)
 

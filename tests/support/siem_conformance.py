@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from blocks.siem.formats.event import FormattedEvent
 
 TOO_LARGE = 413
-PORTION = 60  # events of each API, where not all that is documented matters
+COUNT = 60  # events of each API, where a test needs not all documented ones
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class SenderConformance:
     module: ClassVar[str]
     """The sender's module."""
     secrets: ClassVar[tuple[str, ...]] = ()
-    """What the block of the tests holds and nobody may see."""
+    """Secrets in the block of the tests, which must never be shown."""
     formats: ClassVar[tuple[str, ...]] = support.FORMATS
 
     @pytest.fixture
@@ -86,7 +86,7 @@ class SenderConformance:
         raise NotImplementedError
 
     def faulty(self) -> tuple[SiemBlock, set[str]]:
-        """A block with two faults or more, and the paths of all of them, such as `block.url`."""
+        """A block with two problems or more, and the paths of all of them, such as `block.url`."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -113,17 +113,17 @@ class SenderConformance:
     def test_the_classifier_is_the_event_id_or_the_parser_and_never_both(
         self, sender: Sender, arrived: Callable[[], list[Arrived]], classifier: str
     ) -> None:
-        self._deliver(sender, self._formatted(Api.AUDIT, PORTION, "raw", classifier=classifier))
-        told = "_siemParser" if classifier == "parser" else "_siemEventID"
-        assert all({"_siemParser", "_siemEventID"} & set(one.metadata) == {told} for one in arrived())
+        self._deliver(sender, self._formatted(Api.AUDIT, COUNT, "raw", classifier=classifier))
+        name = "_siemParser" if classifier == "parser" else "_siemEventID"
+        assert all({"_siemParser", "_siemEventID"} & set(one.metadata) == {name} for one in arrived())
 
     @pytest.mark.parametrize("format_name", support.FORMATS)
     def test_events_without_siem_forward_have_no_siem_metadata(
         self, sender: Sender, arrived: Callable[[], list[Arrived]], format_name: str
     ) -> None:
         fields = {"_siemForward": False, "_siemVendor": "else", "team": "blue"}
-        self._deliver(sender, self._formatted(Api.AUDIT, PORTION, format_name, classifier=None, fields=fields))
-        assert len(arrived()) == PORTION
+        self._deliver(sender, self._formatted(Api.AUDIT, COUNT, format_name, classifier=None, fields=fields))
+        assert len(arrived()) == COUNT
         assert not [one for one in arrived() if "_siem" in f"{one.document!r}{one.metadata}"]
 
     def test_an_event_of_no_known_account_arrives_without_one(
@@ -157,7 +157,7 @@ class SenderConformance:
         sender.close()
 
     def test_a_record_is_of_its_event(self, sender: Sender) -> None:
-        for one in self._formatted(Api.ITEM_USAGE, PORTION):
+        for one in self._formatted(Api.ITEM_USAGE, COUNT):
             record = sender.encode(one)
             assert record.event is one.event
             assert record == sender.encode(one)
@@ -171,13 +171,13 @@ class SenderConformance:
         for name, value in metadata.event_facts(sent).items():
             in_body = sent.format_name == "raw" and name in {"uuid", "time"}
             assert have.facts.get(name) == value or in_body or (sent.format_name != "raw" and value in shown), name
-        for name, told in metadata.event_metadata(sent).items():
+        for name, value in metadata.event_metadata(sent).items():
             held = (
                 have.metadata.get(name)
                 if sent.format_name == "raw"
                 else have.metadata.get(name, _found(document, name))
             )
-            assert plain(held) == plain(told), name
+            assert plain(held) == plain(value), name
         assert sent.format_name != "raw" or set(have.metadata) == set(metadata.event_metadata(sent))
 
     def _formatted(self, api: Api, n: int, format_name: str = "raw", **members: object) -> list[FormattedEvent]:
@@ -238,7 +238,7 @@ class SenderConformance:
         block, paths = self.faulty()
         with pytest.raises(ConfigurationError) as raised:
             block.ensure_valid()
-        assert {fault.path for fault in raised.value.problems} == paths
+        assert {problem.path for problem in raised.value.problems} == paths
         assert len(paths) > 1
         assert_secret(self.secrets, *_shown(raised.value))
 

@@ -28,7 +28,7 @@ LOGGING = "version: 1\nformatters: {{theirs: {{'()': os.mkdir, path: '{mark}'}}}
 TRAP = """
 with open({mark!r}, "a") as file:
     file.write(__name__ + "\\n")
-raise ImportError("imported from a directory of somebody else's")
+raise ImportError("imported from another user's directory")
 """
 AUDIT = """
 import os, sys

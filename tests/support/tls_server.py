@@ -34,11 +34,11 @@ def answering(
     status: int = 401,
     host: str = "localhost",
 ) -> Iterator[TlsServer]:
-    """A server whose clock is `ahead` by some seconds (None: it sends no Date); it keeps the headers it was sent."""
+    """A server whose Date is `ahead` by so many seconds (None: no Date header); it records the headers of requests."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.requests.append(dict(self.headers))
+            opened.requests.append(dict(self.headers))
             self.send_response_only(status)
             if ahead is not None:
                 self.send_header("Date", formatdate(time.time() + ahead, usegmt=True))
@@ -56,7 +56,7 @@ def answering(
     with Server(("127.0.0.1", 0), Handler) as server:
         if shown is not None:
             server.socket = server_context(directory, shown).wrap_socket(server.socket, server_side=True)
-        asked = TlsServer(f"http{'s' if shown else ''}://{host}:{server.server_address[1]}")
+        opened = TlsServer(f"http{'s' if shown else ''}://{host}:{server.server_address[1]}")
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield asked
+        yield opened
         server.shutdown()

@@ -31,22 +31,22 @@ SOURCE = SourceRecord(
 
 
 def require_proof(engine: Engine) -> int:
-    """What is kept beside the events, chain and counts, tells of them and of nothing else. Returns how many links.
+    """Assert that hash chain and counters match the stored events. Returns the number of links.
 
-    Made by hand from the description of a link, past the code under test.
+    Computed from the documented form of a link, independent of the code under test.
     """
     links = 0
     with engine.connect() as connection:
         for stream in connection.execute(text("SELECT * FROM streams")).all():
             of_stream = {"stream": stream.id}
-            asked = text("SELECT * FROM chain WHERE stream_id = :stream ORDER BY number")
-            chain = connection.execute(asked, of_stream).all()
-            asked = text(
+            query = text("SELECT * FROM chain WHERE stream_id = :stream ORDER BY number")
+            chain = connection.execute(query, of_stream).all()
+            query = text(
                 "SELECT id, uuid, time_ns, received_ns, body, NULL AS digest FROM events WHERE stream_id = :stream "
                 "UNION ALL SELECT event_id, uuid, time_ns, received_ns, NULL, digest FROM pruned_events "
                 "WHERE stream_id = :stream ORDER BY 1"
             )
-            events = connection.execute(asked, of_stream).all()
+            events = connection.execute(query, of_stream).all()
             ids = [event.id for event in events]
             before = hashlib.sha256(b"onepassword-source chain 1").digest()
             for number, link in enumerate(chain, 1):

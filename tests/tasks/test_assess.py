@@ -68,25 +68,25 @@ def reported(engine: Engine, source: OnePasswordSource) -> list[tuple[str, str]]
 
 
 @pytest.fixture
-def kept(engine: Engine, moving: MovingClock) -> Engine:
+def drained(engine: Engine, moving: MovingClock) -> Engine:
     sources.save(engine, SOURCE)
     drain_all(engine, *Api)
     return engine
 
 
-def test_a_source_that_is_well_reports_nothing(kept: Engine) -> None:
-    assert reported(kept, block(token_for(15 * DAY))) == []
+def test_a_source_that_is_well_reports_nothing(drained: Engine) -> None:
+    assert reported(drained, block(token_for(15 * DAY))) == []
 
 
 def test_a_token_that_will_expire_is_reported_at_14_at_7_at_1_and_when_it_has(
-    kept: Engine, moving: MovingClock
+    drained: Engine, moving: MovingClock
 ) -> None:
     expiring = block(token_for(15 * DAY), silence_after="off", lag_after="off")
     found: list[tuple[float, str]] = []
     for hour in range(6, 16 * 24 + 1, 6):
         moving.advance(6 * 3600)
-        for _ in reported(kept, expiring):
-            (last,) = [event.description for event in _all(kept)][-1:]
+        for _ in reported(drained, expiring):
+            (last,) = [event.description for event in _all(drained)][-1:]
             found.append((hour, last))
     assert [text for _, text in found] == [
         "The token expires in less than 14 days.",
@@ -95,7 +95,9 @@ def test_a_token_that_will_expire_is_reported_at_14_at_7_at_1_and_when_it_has(
         "The token has expired.",
     ]
     assert [hour // 24 for hour, _ in found] == [1, 8, 14, 15]
-    assert reported(kept, block(token_for(90 * DAY), silence_after="off", lag_after="off")) == [("Recovered", "token")]
+    assert reported(drained, block(token_for(90 * DAY), silence_after="off", lag_after="off")) == [
+        ("Recovered", "token")
+    ]
 
 
 def _all(engine: Engine) -> list[health.HealthEvent]:
@@ -105,90 +107,90 @@ def _all(engine: Engine) -> list[health.HealthEvent]:
 
 
 def test_an_api_without_events_for_a_day_is_silent_and_its_bound_grows_with_what_is_usual(
-    kept: Engine, moving: MovingClock
+    drained: Engine, moving: MovingClock
 ) -> None:
     source = block()
     moving.advance(DAY - 10)
-    drain_all(kept, Api.SIGN_IN)
-    assert reported(kept, source) == []
+    drain_all(drained, Api.SIGN_IN)
+    assert reported(drained, source) == []
     moving.advance(20)
-    drain_all(kept, Api.SIGN_IN)
-    assert reported(kept, source) == [("Silence", "silence/itemUsage"), ("Silence", "silence/audit")]
+    drain_all(drained, Api.SIGN_IN)
+    assert reported(drained, source) == [("Silence", "silence/itemUsage"), ("Silence", "silence/audit")]
     moving.advance(DAY)
-    drain_all(kept, *Api)
-    assert reported(kept, source) == [("Recovered", "silence/itemUsage"), ("Recovered", "silence/audit")]
+    drain_all(drained, *Api)
+    assert reported(drained, source) == [("Recovered", "silence/itemUsage"), ("Recovered", "silence/audit")]
     moving.advance(2.9 * DAY)  # it was silent for two days before, so three are the bound now
-    drain_all(kept, Api.SIGN_IN)
-    assert reported(kept, source) == []
+    drain_all(drained, Api.SIGN_IN)
+    assert reported(drained, source) == []
     moving.advance(0.2 * DAY)
-    drain_all(kept, Api.SIGN_IN)
-    assert reported(kept, source) == [("Silence", "silence/itemUsage"), ("Silence", "silence/audit")]
+    drain_all(drained, Api.SIGN_IN)
+    assert reported(drained, source) == [("Silence", "silence/itemUsage"), ("Silence", "silence/audit")]
 
 
-def test_a_bound_of_its_own_rules_for_each_api(kept: Engine, moving: MovingClock) -> None:
+def test_a_bound_of_its_own_rules_for_each_api(drained: Engine, moving: MovingClock) -> None:
     source = block(silence_after="sign-in=3h, itemUsage=off")
     moving.advance(4 * 3600)
-    drain_all(kept)
-    assert reported(kept, source) == [("Silence", "silence/sign-in")]
+    drain_all(drained)
+    assert reported(drained, source) == [("Silence", "silence/sign-in")]
     moving.advance(300 * DAY)
-    drain_all(kept)
-    assert reported(kept, source) == [("Silence", "silence/audit")]
-    assert reported(kept, block(silence_after="off")) == [
+    drain_all(drained)
+    assert reported(drained, source) == [("Silence", "silence/audit")]
+    assert reported(drained, block(silence_after="off")) == [
         ("Recovered", "silence/sign-in"),
         ("Recovered", "silence/audit"),
     ]
 
 
-def test_an_api_that_is_not_read_to_its_end_is_late_and_not_silent(kept: Engine, moving: MovingClock) -> None:
+def test_an_api_that_is_not_read_to_its_end_is_late_and_not_silent(drained: Engine, moving: MovingClock) -> None:
     moving.advance(3601)
-    drain(kept, Api.SIGN_IN)
-    drain(kept, Api.AUDIT)
-    assert reported(kept, block()) == [("Lag", "lag/itemUsage")]
+    drain(drained, Api.SIGN_IN)
+    drain(drained, Api.AUDIT)
+    assert reported(drained, block()) == [("Lag", "lag/itemUsage")]
     moving.advance(2 * DAY)
-    drain(kept, Api.SIGN_IN, event=True)
-    drain(kept, Api.AUDIT, event=True)
-    assert reported(kept, block()) == []
-    drain(kept, Api.ITEM_USAGE, event=True)
-    assert reported(kept, block()) == [("Recovered", "lag/itemUsage")]
+    drain(drained, Api.SIGN_IN, event=True)
+    drain(drained, Api.AUDIT, event=True)
+    assert reported(drained, block()) == []
+    drain(drained, Api.ITEM_USAGE, event=True)
+    assert reported(drained, block()) == [("Recovered", "lag/itemUsage")]
 
 
-def test_an_api_in_error_is_neither_late_nor_well(kept: Engine, moving: MovingClock) -> None:
-    claim = streams.acquire(kept, streams.of_source(kept, SOURCE.id, (Api.AUDIT,))[0], "run")
+def test_an_api_in_error_is_neither_late_nor_well(drained: Engine, moving: MovingClock) -> None:
+    claim = streams.acquire(drained, streams.of_source(drained, SOURCE.id, (Api.AUDIT,))[0], "run")
     assert claim
-    streams.stop(kept, claim, ThirdPartyConfigError("No."), "f")
+    streams.stop(drained, claim, ThirdPartyConfigError("No."), "f")
     moving.advance(2 * 3600)
-    drain(kept, Api.SIGN_IN)
-    drain(kept, Api.ITEM_USAGE)
-    assert reported(kept, block()) == [("ThirdPartyConfigError", "error/audit")]
+    drain(drained, Api.SIGN_IN)
+    drain(drained, Api.ITEM_USAGE)
+    assert reported(drained, block()) == [("ThirdPartyConfigError", "error/audit")]
 
 
-def test_an_error_of_the_whole_source_is_over_once_no_api_is_in_error(kept: Engine) -> None:
+def test_an_error_of_the_whole_source_is_over_once_no_api_is_in_error(drained: Engine) -> None:
     for api in Api:
-        claim = streams.acquire(kept, streams.of_source(kept, SOURCE.id, (api,))[0], "run")
+        claim = streams.acquire(drained, streams.of_source(drained, SOURCE.id, (api,))[0], "run")
         assert claim
-        streams.stop(kept, claim, TokenError("No."), "f")
-    assert reported(kept, block()) == [("ThirdPartyConfigError", "error")]
-    streams.restart(kept, SOURCE.id)
-    drain_all(kept)
-    assert reported(kept, block()) == [("Recovered", "error")]
+        streams.stop(drained, claim, TokenError("No."), "f")
+    assert reported(drained, block()) == [("ThirdPartyConfigError", "error")]
+    streams.restart(drained, SOURCE.id)
+    drain_all(drained)
+    assert reported(drained, block()) == [("Recovered", "error")]
 
 
-def test_a_run_that_works_ends_what_was_judged_from_outside(kept: Engine, moving: MovingClock) -> None:
+def test_a_run_that_works_ends_what_was_judged_from_outside(drained: Engine, moving: MovingClock) -> None:
     moving.advance(2 * 3600)
-    run_health.update_conditions(kept)
-    drain_all(kept, *Api)
-    assert ("Recovered", "runs") in reported(kept, block())
-    assert health.open_conditions(kept, SOURCE.id) == {}
+    run_health.update_conditions(drained)
+    drain_all(drained, *Api)
+    assert ("Recovered", "runs") in reported(drained, block())
+    assert health.open_conditions(drained, SOURCE.id) == {}
 
 
-def test_a_quarantine_is_over_after_a_day_without(kept: Engine, moving: MovingClock) -> None:
+def test_a_quarantine_is_over_after_a_day_without(drained: Engine, moving: MovingClock) -> None:
     source = block(silence_after="off", lag_after="off")
-    drain(kept, Api.AUDIT, InvalidItem("no uuid", b"1"))
-    assert reported(kept, source) == [("EventsQuarantined", "quarantine/audit")]
+    drain(drained, Api.AUDIT, InvalidItem("no uuid", b"1"))
+    assert reported(drained, source) == [("EventsQuarantined", "quarantine/audit")]
     moving.advance(DAY - 10)
-    assert reported(kept, source) == []
+    assert reported(drained, source) == []
     moving.advance(20)
-    assert reported(kept, source) == [("Recovered", "quarantine/audit")]
+    assert reported(drained, source) == [("Recovered", "quarantine/audit")]
 
 
 def test_a_source_that_was_never_read_to_its_end_is_neither(engine: Engine, moving: MovingClock) -> None:
@@ -226,11 +228,13 @@ def on_the_day(engine: Engine, moving: MovingClock, day: float) -> list[tuple[st
     return reported(engine, block(**QUIET))
 
 
-def test_a_gap_is_reported_14_days_before_it_is_dropped_and_once_it_is_lost(kept: Engine, moving: MovingClock) -> None:
-    collected(kept, (100, 90), (88, 0))
-    assert on_the_day(kept, moving, 120 - 90 - 14 - 0.01) == []
-    assert on_the_day(kept, moving, 120 - 90 - 14 + 0.01) == [("Gap", "gap/audit")]
-    (event,) = [event for event in _all(kept) if event.name == "Gap"]
+def test_a_gap_is_reported_14_days_before_it_is_dropped_and_once_it_is_lost(
+    drained: Engine, moving: MovingClock
+) -> None:
+    collected(drained, (100, 90), (88, 0))
+    assert on_the_day(drained, moving, 120 - 90 - 14 - 0.01) == []
+    assert on_the_day(drained, moving, 120 - 90 - 14 + 0.01) == [("Gap", "gap/audit")]
+    (event,) = [event for event in _all(drained) if event.name == "Gap"]
     start, end = "2026-06-23T14:13:20Z", "2026-06-25T14:13:20Z"
     assert event.sentence == (
         f"audit was not collected from {start} to {end}. 1Password deletes these events from 2026-10-21T14:13:20Z on. "
@@ -238,17 +242,17 @@ def test_a_gap_is_reported_14_days_before_it_is_dropped_and_once_it_is_lost(kept
         f"`onepassword-source backfill 1Pass --start {start} --end {end} --api audit`."
     )
     assert (event.severity, event.api) == (WARNING, "audit")
-    assert on_the_day(kept, moving, 120 - 88 - 0.01) == []  # a part is gone, and there is still something to fetch
-    assert on_the_day(kept, moving, 120 - 88 + 0.01) == [("GapLost", "gap/audit")]
-    assert on_the_day(kept, moving, 120 - 88 + 3.9) == []
-    assert on_the_day(kept, moving, 120 - 88 + 4.1) == [("Recovered", "gap/audit")]
-    assert on_the_day(kept, moving, 300) == []
+    assert on_the_day(drained, moving, 120 - 88 - 0.01) == []  # a part is gone, and there is still something to fetch
+    assert on_the_day(drained, moving, 120 - 88 + 0.01) == [("GapLost", "gap/audit")]
+    assert on_the_day(drained, moving, 120 - 88 + 3.9) == []
+    assert on_the_day(drained, moving, 120 - 88 + 4.1) == [("Recovered", "gap/audit")]
+    assert on_the_day(drained, moving, 300) == []
 
 
-def test_a_gap_that_was_closed_in_time_is_over(kept: Engine, moving: MovingClock) -> None:
-    collected(kept, (100, 90), (88, 0))
-    assert on_the_day(kept, moving, 20) == [("Gap", "gap/audit")]
-    with kept.begin() as connection:
+def test_a_gap_that_was_closed_in_time_is_over(drained: Engine, moving: MovingClock) -> None:
+    collected(drained, (100, 90), (88, 0))
+    assert on_the_day(drained, moving, 20) == [("Gap", "gap/audit")]
+    with drained.begin() as connection:
         now_ns = clock.now_ns()
         bounds = {"start": START_NS - 91 * DAY_NS, "end": START_NS - 87 * DAY_NS, "now": now_ns, "source": SOURCE.id}
         connection.execute(
@@ -263,41 +267,41 @@ def test_a_gap_that_was_closed_in_time_is_over(kept: Engine, moving: MovingClock
             "SELECT 'j', id, :start, :end, :now, :now FROM streams WHERE api = 'audit'"
         )
         connection.execute(text(window), bounds)
-    assert on_the_day(kept, moving, 20.1) == [("Recovered", "gap/audit")]
-    assert "no longer about to delete a gap of audit" in _all(kept)[-1].description
+    assert on_the_day(drained, moving, 20.1) == [("Recovered", "gap/audit")]
+    assert "no longer about to delete a gap of audit" in _all(drained)[-1].description
 
 
-def test_two_gaps_that_will_be_dropped_are_reported_one_after_the_other(kept: Engine, moving: MovingClock) -> None:
-    collected(kept, (100, 90), (89, 87), (86, 0))
-    assert on_the_day(kept, moving, 20) == [("Gap", "gap/audit")]
-    assert on_the_day(kept, moving, 31.1) == [("Gap", "gap/audit")]  # the first is lost, and the second comes first
-    assert on_the_day(kept, moving, 34.1) == [("GapLost", "gap/audit")]
+def test_two_gaps_that_will_be_dropped_are_reported_one_after_the_other(drained: Engine, moving: MovingClock) -> None:
+    collected(drained, (100, 90), (89, 87), (86, 0))
+    assert on_the_day(drained, moving, 20) == [("Gap", "gap/audit")]
+    assert on_the_day(drained, moving, 31.1) == [("Gap", "gap/audit")]  # the first is lost, and the second comes first
+    assert on_the_day(drained, moving, 34.1) == [("GapLost", "gap/audit")]
 
 
-def test_time_before_the_start_is_never_reported(kept: Engine, moving: MovingClock) -> None:
-    collected(kept, (100, 0))
-    assert [on_the_day(kept, moving, day) for day in range(0, 130, 5)] == [[]] * 26
+def test_time_before_the_start_is_never_reported(drained: Engine, moving: MovingClock) -> None:
+    collected(drained, (100, 0))
+    assert [on_the_day(drained, moving, day) for day in range(0, 130, 5)] == [[]] * 26
 
 
-def test_an_event_of_the_future_hides_no_silence(kept: Engine, moving: MovingClock) -> None:
+def test_an_event_of_the_future_hides_no_silence(drained: Engine, moving: MovingClock) -> None:
     source = block(silence_after="1h")
-    assert reported(kept, source) == []
-    claim = streams.acquire(kept, streams.of_source(kept, SOURCE.id, (Api.SIGN_IN,))[0], "run")
+    assert reported(drained, source) == []
+    claim = streams.acquire(drained, streams.of_source(drained, SOURCE.id, (Api.SIGN_IN,))[0], "run")
     assert claim
-    view = streams.get(kept, claim.stream_id)
+    view = streams.get(drained, claim.stream_id)
     page = Page(
         "future", has_more=False, events=[Event("F", clock.now_ns() + 5 * 365 * DAY_NS, "{}")], invalid_items=[]
     )
-    pages.commit_page(kept, claim, page, after=view.cursor, api_version="v2")
-    streams.release(kept, claim)
+    pages.commit_page(drained, claim, page, after=view.cursor, api_version="v2")
+    streams.release(drained, claim)
     moving.advance(3601)
-    drain_all(kept)
-    assert sorted(reported(kept, source)) == [
+    drain_all(drained)
+    assert sorted(reported(drained, source)) == [
         ("EventsInFuture", "future/sign-in"),
         *(("Silence", f"silence/{api}") for api in sorted(Api)),
     ]
-    drain_all(kept)
-    assert reported(kept, source) == [], "each once"
+    drain_all(drained)
+    assert reported(drained, source) == [], "each once"
     moving.advance(DAY)
-    drain_all(kept)
-    assert reported(kept, source) == [("Recovered", "future/sign-in")]
+    drain_all(drained)
+    assert reported(drained, source) == [("Recovered", "future/sign-in")]

@@ -66,7 +66,7 @@ def pair(engine: Engine) -> Pair:
 
 
 @pytest.fixture
-def asked_to_stop() -> Iterator[Callable[[], None]]:
+def request_stop() -> Iterator[Callable[[], None]]:
     yield stopping.requested.set
     stopping.requested.clear()
 
@@ -323,9 +323,9 @@ def test_two_runs_at_once_skip_nothing(pair: Pair) -> None:
     assert pair.view().acknowledged_id == pair.ids()[-1]
 
 
-def test_a_run_that_is_to_stop_ends_behind_what_was_begun(pair: Pair, asked_to_stop: Callable[[], None]) -> None:
+def test_a_stop_request_ends_a_run_after_the_batch_in_flight(pair: Pair, request_stop: Callable[[], None]) -> None:
     def answer(_: Batch) -> BatchResult:
-        asked_to_stop()
+        request_stop()
         return ACCEPTED
 
     assert pair.forward(FakeSender(answer)).sent == 10
@@ -333,15 +333,15 @@ def test_a_run_that_is_to_stop_ends_behind_what_was_begun(pair: Pair, asked_to_s
     assert pair.view().claim_expires_ns is None
 
 
-def test_a_run_that_is_to_stop_before_it_began_leaves_plan_and_error(
-    pair: Pair, asked_to_stop: Callable[[], None]
+def test_a_stop_request_before_the_first_batch_keeps_plan_and_error(
+    pair: Pair, request_stop: Callable[[], None]
 ) -> None:
     claim = pair.claim()
     with pytest.raises(ThirdPartyGenericError):
         pair.forward(FakeSender(failing(0, of=pair)), claim=claim)
     since_ns = positions.record_failure(pair.engine, claim, BUSY)
     before = pair.view()
-    asked_to_stop()
+    request_stop()
     assert pair.forward(FakeSender(), claim=claim).sent == 0
     assert (pair.view().in_flight, pair.view().failing_since_ns) == (before.in_flight, since_ns)
     assert before.in_flight

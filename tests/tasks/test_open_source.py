@@ -69,8 +69,8 @@ def test_the_block_is_loaded_once_for_the_steps_that_follow(stored: StoredBlock)
 
 
 def test_an_unknown_source_is_final(stored: StoredBlock) -> None:
-    with pytest.raises(ThirdPartyConfigError, match="There is no source named 'nobody'") as raised:
-        _step.fn("nobody", "run")
+    with pytest.raises(ThirdPartyConfigError, match="There is no source named 'missing'") as raised:
+        _step.fn("missing", "run")
     assert raised.value.retry_in is None
 
 

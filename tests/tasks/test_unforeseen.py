@@ -50,12 +50,12 @@ CLOSING = {"client.close", "client.__exit__"}
 
 
 class MadeUpError(Exception):
-    """None of ours, with a text that must not be shown."""
+    """No error class of the project; its text must not be shown."""
 
 
 @dataclass
-class Faults:
-    """Wraps every function of the store, and every method of the client, in all modules that have it."""
+class ErrorInjector:
+    """Wraps each function of the store and each method of the client; the next call of `victim` raises MadeUpError."""
 
     called: dict[str, int] = field(default_factory=dict)
     victim: str = ""
@@ -82,8 +82,8 @@ def of_store(module: ModuleType) -> bool:
 
 
 @pytest.fixture
-def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
-    found = Faults()
+def injector(monkeypatch: pytest.MonkeyPatch) -> ErrorInjector:
+    found = ErrorInjector()
     modules = [module for name, module in list(sys.modules.items()) if name.startswith(("blocks.", "tasks."))]
     wrapped: dict[FunctionType, Any] = {}
     for module in filter(of_store, modules):
@@ -147,19 +147,19 @@ class Struck:
         return [tuple(row) for row in rows]
 
 
-def sweep(struck: Struck, faults: Faults, *, least: int) -> None:
+def sweep(struck: Struck, injector: ErrorInjector, *, least: int) -> None:
     struck.again()
     struck.attempt(struck.take("whole"))
-    points = list(faults.called)
+    points = list(injector.called)
     struck.events()
     assert len(points) >= least, points
     for number, point in enumerate(points):
         struck.again()
         claim = struck.take(f"run-{number}")
-        faults.victim = point
+        injector.victim = point
         with pytest.raises(UnexpectedError, match="An unexpected error in this program: MadeUpError") as raised:
             struck.attempt(claim)
-        assert faults.victim == "", f"{point} was not reached"
+        assert injector.victim == "", f"{point} was not reached"
         assert raised.value.retry_in is None
         assert "secret" not in str(raised.value)
         assert struck.holders() == 0, point
@@ -200,7 +200,9 @@ def block(store_url: str, engine: Engine, server: SandboxProcess) -> Iterator[On
     del opened._ids[SOURCE.name], opened._of_source[SOURCE.id]
 
 
-def test_collect(engine: Engine, block: OnePasswordSource, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_collect(
+    engine: Engine, block: OnePasswordSource, injector: ErrorInjector, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(collect, "shared_source", lambda _: block)
     monkeypatch.setattr(session, "open_store", lambda _: engine)
 
@@ -213,10 +215,12 @@ def test_collect(engine: Engine, block: OnePasswordSource, faults: Faults, monke
             empty(connection, "cursor = NULL, drained_ns = NULL")
 
     struck = Struck(engine, take, lambda claim: collect.collect_stream.fn(SOURCE.name, claim), "streams", again)
-    sweep(struck, faults, least=25)
+    sweep(struck, injector, least=25)
 
 
-def test_a_window(engine: Engine, block: OnePasswordSource, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_window(
+    engine: Engine, block: OnePasswordSource, injector: ErrorInjector, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(read_window, "load_source", lambda _: block)
     monkeypatch.setattr(session, "open_store", lambda _: engine)
     now_ns = clock.now_ns()
@@ -234,10 +238,12 @@ def test_a_window(engine: Engine, block: OnePasswordSource, faults: Faults, monk
         "windows",
         again,
     )
-    sweep(struck, faults, least=20)
+    sweep(struck, injector, least=20)
 
 
-def test_forward(engine: Engine, block: OnePasswordSource, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forward(
+    engine: Engine, block: OnePasswordSource, injector: ErrorInjector, monkeypatch: pytest.MonkeyPatch
+) -> None:
     siem = Webhook(url=SecretStr("http://127.0.0.1:9/"))
     monkeypatch.setattr(Webhook, "get_sender", lambda _: FakeSender())
     monkeypatch.setattr(forward, "source_store", lambda _: engine)
@@ -247,7 +253,7 @@ def test_forward(engine: Engine, block: OnePasswordSource, faults: Faults, monke
     claim = streams.acquire(engine, streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0], "run")
     assert claim
     collect.collect_stream.fn(SOURCE.name, claim)
-    faults.called.clear()
+    injector.called.clear()
     record, _ = forward_pairs.save(engine, SOURCE.id, SIEM, "webhook", {}, "first")
 
     def take(run: str) -> Any:
@@ -261,7 +267,7 @@ def test_forward(engine: Engine, block: OnePasswordSource, faults: Faults, monke
     def attempt(claim: Any) -> object:
         return forward.forward_stream.fn(SOURCE.name, SOURCE.id, "webhook", claim)
 
-    sweep(Struck(engine, take, attempt, "positions", again), faults, least=10)
+    sweep(Struck(engine, take, attempt, "positions", again), injector, least=10)
 
 
 def test_where_the_error_is_in_the_recording_itself_the_claim_is_released_all_the_same(

@@ -50,7 +50,7 @@ def test_that_of_the_environment_is_not_passed_to_child_processes(monkeypatch: p
     assert entry_point.backup_passphrase_from_environment() is None
 
 
-def test_without_any_a_script_is_told_how(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_passphrase_a_script_gets_the_option_for_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
     with pytest.raises(ThirdPartyConfigError, match="--passphrase-file FILE"):
         passphrase.read(None)

@@ -38,7 +38,7 @@ def test_runs_that_work_and_runs_that_do_not(url: str, tmp_path: Path, monkeypat
 def test_runs_of_a_store_that_cannot_be_read(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", str(tmp_path))
     path = Path(url.removeprefix("sqlite:///"))
-    assert check_runs(url, "nobody").result == "not checked"
+    assert check_runs(url, "missing").result == "not checked"
     for content in (b"nonsense" * 1000, b""):
         path.write_bytes(content)
         assert check_runs(url, SOURCE.name).result == "not checked"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 COMMAND = [sys.executable, "-m", "deployments.cli"]
-TOKEN = "a-token.that-nobody.may-see"
+TOKEN = "a-token.that-no-output.may-show"
 UNREACHABLE = "http://127.0.0.1:9"
 """Nothing listens there, so `apply` cannot check a token, and is run with --unchecked."""
 CREATED = {"problem": "", "restarted": False, "stopped": False, "flow_run_id": None, "dropped_fields": []}

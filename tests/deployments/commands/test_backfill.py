@@ -94,8 +94,8 @@ def test_a_plan_of_what_the_store_does_not_have(
     store: Engine, moving: MovingClock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sources.save(store, replace(SOURCE, apis=(Api.AUDIT,)))
-    _, err = backfill(capsys, "nobody", "--start", "2d", "--plan", code=cli.WRONG_USE)
-    assert "There is no source named 'nobody' in the store; there are: 1Pass." in err
+    _, err = backfill(capsys, "missing", "--start", "2d", "--plan", code=cli.WRONG_USE)
+    assert "There is no source named 'missing' in the store; there are: 1Pass." in err
     _, err = backfill(capsys, "1Pass", "--start", "2d", "--plan", "--api", "sign-in", code=cli.WRONG_USE)
     assert "The source does not collect sign-in. Add it to supported_apis in the source" in err
     assert not (tmp_path / "prefect").exists()
@@ -285,11 +285,11 @@ def test_an_error_in_a_run_is_exit_code_1_and_shows_no_token(source: Source, cap
 
 @pytest.mark.prefect
 def test_an_unknown_source_and_nothing_to_resume_are_errors(source: Source, capsys: pytest.CaptureFixture[str]) -> None:
-    _, err = backfill(capsys, "[red]nobody", "--start", "4d", code=cli.WRONG_USE)
-    assert err.startswith("onepassword-source: There is no source named '[red]nobody'. Create it with")
+    _, err = backfill(capsys, "[red]missing", "--start", "4d", code=cli.WRONG_USE)
+    assert err.startswith("onepassword-source: There is no source named '[red]missing'. Create it with")
     out, err = backfill(capsys, source.name, "--resume", code=cli.WRONG_USE)
     assert out == ""
-    assert "There is no store yet at" in err  # so nothing was begun
+    assert "There is no store yet at" in err  # so no backfill was started
     _, err = backfill(capsys, source.name, "--start", "4d", "--distributed", "2", code=cli.WRONG_USE)
     assert "--distributed needs workers, and none runs. Start `onepassword-source up`" in err
 

@@ -1,4 +1,4 @@
-"""`check`: each of its lines, ok and at fault, against real servers, stores, tokens and a real Prefect."""
+"""`check`: each of its lines, ok and failed, with real servers, stores, tokens and a real Prefect server."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def url(migrated_sqlite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def kept(url: str, api: SandboxProcess) -> None:
+def saved_source(url: str, api: SandboxProcess) -> None:
     engine = open_engine(url)
     sources.save(engine, replace(SOURCE, base_url=api.base_url))
     engine.dispose()
@@ -56,7 +56,7 @@ def kept(url: str, api: SandboxProcess) -> None:
 
 @pytest.mark.parametrize("hangs", [False, True], ids=["gone", "hangs"])
 def test_a_prefect_server_that_does_not_answer_hides_nothing_else(
-    kept: None, hangs: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    saved_source: None, hangs: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(server, "HEALTH_SECONDS", 0.2)
     monkeypatch.setattr("deployments.prefect_api.server_access.ANSWER_SECONDS", 0.2)
@@ -75,7 +75,7 @@ def test_a_prefect_server_that_does_not_answer_hides_nothing_else(
 
 
 def test_something_else_than_a_prefect_server(
-    kept: None, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    saved_source: None, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     external(monkeypatch, f"{api.base_url}/api")
     assert cli.main(["check", SOURCE.name]) == cli.IN_ERROR
@@ -87,9 +87,9 @@ def test_something_else_than_a_prefect_server(
 def test_a_source_that_does_not_exist_and_a_machine_without_prefect(tmp_path: Path) -> None:
     """In a process of its own: this one may have imported Prefect with another directory."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    command = [sys.executable, "-m", "deployments.cli", "check", "nobody"]
+    command = [sys.executable, "-m", "deployments.cli", "check", "missing"]
     env["ONEPASSWORD_SOURCE_DATA_DIR"] = str(tmp_path / "new")
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == cli.WRONG_USE
-    assert "There is no source named 'nobody'" in done.stderr
+    assert "There is no source named 'missing'" in done.stderr
     assert not [path for path in (tmp_path / "new").rglob("*") if path.is_file()], "nothing is made"

@@ -134,9 +134,9 @@ def test_of_several_runs_the_gravest_counts() -> None:
 
 
 def test_an_unknown_source_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["collect", "[red]nobody"]) == cli.WRONG_USE
+    assert cli.main(["collect", "[red]missing"]) == cli.WRONG_USE
     assert capsys.readouterr().err == (
-        "onepassword-source: There is no source named '[red]nobody'. Create it with `onepassword-source apply FILE`. "
+        "onepassword-source: There is no source named '[red]missing'. Create it with `onepassword-source apply FILE`. "
         "`onepassword-source list` lists all sources.\n"
     )
 
@@ -154,7 +154,7 @@ def test_a_signal_ends_a_command_that_waits_for_its_next_attempt(
     if waits_for == "1Password":
         source.sandbox.fault("429", retry_after="3600")
     else:
-        source.url = "postgresql://nobody@127.0.0.1:1/none"
+        source.url = "postgresql://user@127.0.0.1:1/none"
         source.save()
     command = [sys.executable, "-m", "deployments.cli", "collect", source.name]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -18,7 +18,7 @@ from deployments.console.templates import query_string
 DAY = 86_400 * 10**9
 
 
-class Given:
+class FakeRequest:
     """The parameters of a request."""
 
     def __init__(self, query: str) -> None:
@@ -32,7 +32,7 @@ class Given:
 
 
 def address(query: str) -> EventAddress:
-    return EventAddress.of(cast("Any", Given(query)))
+    return EventAddress.of(cast("Any", FakeRequest(query)))
 
 
 @pytest.mark.parametrize(

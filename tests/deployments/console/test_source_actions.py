@@ -99,7 +99,7 @@ def test_restart_stop_and_start_are_recorded_with_who_did_it(operator: ConsoleCl
     assert recorded(lifecycle.engine) == [("restart", ACTOR), ("stop", ACTOR), ("start", ACTOR)]
 
 
-def test_a_run_that_was_cut_short_is_told(operator: ConsoleClient, lifecycle: Lifecycle) -> None:
+def test_a_run_that_is_stopped_by_force_is_reported(operator: ConsoleClient, lifecycle: Lifecycle) -> None:
     lifecycle.ended = False
     assert "Its claims were revoked" in operator.submit(f"{PATH}/stop")
 
@@ -137,7 +137,7 @@ def test_a_rename_takes_the_name_without_blanks(operator: ConsoleClient, lifecyc
     assert lifecycle.calls == ["rename 1Pass acme"]
 
 
-def test_an_error_is_told_with_its_hint(operator: ConsoleClient, lifecycle: Lifecycle) -> None:
+def test_an_error_is_reported_with_its_hint(operator: ConsoleClient, lifecycle: Lifecycle) -> None:
     lifecycle.error = FirstPartyGenericError("The server <b> is away.", hint="Start it.", code="prefect")
     page = operator.submit(f"{PATH}/collect")
     assert "failed" in shown_text(page)

@@ -61,13 +61,13 @@ def test_a_member_that_grafana_does_not_know_is_found() -> None:
 @pytest.mark.parametrize("name", DASHBOARDS)
 def test_an_import_asks_for_the_data_source_and_every_panel_uses_it(name: str) -> None:
     dashboard = read_dashboard(name)
-    (asked,) = dashboard["__inputs"]
-    own = {"type": asked["pluginId"], "uid": f"${{{asked['name']}}}"}
+    (data_source,) = dashboard["__inputs"]
+    own = {"type": data_source["pluginId"], "uid": f"${{{data_source['name']}}}"}
     assert all(panel["datasource"] == own for panel in panels(dashboard))
     assert all(target["datasource"] == own for _, target in targets(dashboard))
     assert all(one["datasource"] == own for one in dashboard["templating"]["list"])
     required = {one["id"] for one in dashboard["__requires"]}
-    assert required == {"grafana", asked["pluginId"]} | {panel["type"] for panel in panels(dashboard)}
+    assert required == {"grafana", data_source["pluginId"]} | {panel["type"] for panel in panels(dashboard)}
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)

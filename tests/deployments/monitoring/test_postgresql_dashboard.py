@@ -59,7 +59,7 @@ def _driver(url: str) -> str:
     return url.replace("postgresql://", "postgresql+psycopg://")
 
 
-def run(reader: Engine, statement: str, **how: Any) -> tuple[list[str], list[Any]]:
+def query(reader: Engine, statement: str, **how: Any) -> tuple[list[str], list[Any]]:
     now_ns = clock.now_ns()
     sent = sql(statement, now_ns - 7 * DAY_NS, now_ns, [SOURCE.name], **how)
     with reader.connect() as connection:
@@ -69,7 +69,7 @@ def run(reader: Engine, statement: str, **how: Any) -> tuple[list[str], list[Any
 
 @pytest.mark.parametrize(("panel", "target"), TARGETS, ids=[panel["title"] for panel, _ in TARGETS])
 def test_a_query_returns_what_its_panel_shows(panel: dict[str, Any], target: dict[str, Any], reader: Engine) -> None:
-    columns, rows = run(reader, target["rawSql"])
+    columns, rows = query(reader, target["rawSql"])
     assert rows
     match panel["type"]:
         case "timeseries":
@@ -97,13 +97,13 @@ def test_the_page_names_what_the_user_must_read() -> None:
 
 def test_the_numbers_are_those_of_the_store(reader: Engine) -> None:
     statements = {panel["title"]: target["rawSql"] for panel, target in TARGETS}
-    attempts = run(reader, statements["Attempts"])[1][0][0]
-    failed = run(reader, statements["Failed"])[1][0][0]
+    attempts = query(reader, statements["Attempts"])[1][0][0]
+    failed = query(reader, statements["Failed"])[1][0][0]
     assert attempts == EACH + 1, "and the one of rich_store"
     assert 0 < failed < attempts
-    assert sum(row[2] for row in run(reader, statements["Attempts by outcome"])[1]) == attempts
-    assert sum(row[2] for row in run(reader, statements["Usages by action"])[1]) == EACH
-    assert sum(row[2] for row in run(reader, statements["Actions"], interval_s=300)[1]) == EACH
+    assert sum(row[2] for row in query(reader, statements["Attempts by outcome"])[1]) == attempts
+    assert sum(row[2] for row in query(reader, statements["Usages by action"])[1]) == EACH
+    assert sum(row[2] for row in query(reader, statements["Actions"], interval_s=300)[1]) == EACH
 
 
 def test_another_source_and_another_time_have_no_events(reader: Engine) -> None:
@@ -119,7 +119,7 @@ def test_another_source_and_another_time_have_no_events(reader: Engine) -> None:
 
 def test_the_variable_lists_the_sources(reader: Engine) -> None:
     (variable,) = DASHBOARD["templating"]["list"]
-    assert run(reader, variable["query"])[1] == [(SOURCE.name,)]
+    assert query(reader, variable["query"])[1] == [(SOURCE.name,)]
 
 
 def test_a_time_range_is_found_by_an_index(reader: Engine) -> None:

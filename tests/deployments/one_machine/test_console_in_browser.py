@@ -67,7 +67,9 @@ def test_a_session_that_is_over_leads_to_the_login(running_up: RunningUp, origin
     assert "/console/login?next=" in page.url
 
 
-def test_a_wrong_password_is_told_and_a_viewer_sees_no_action(running_up: RunningUp, origin: str, page: Page) -> None:
+def test_a_wrong_password_is_an_error_and_a_viewer_sees_no_action(
+    running_up: RunningUp, origin: str, page: Page
+) -> None:
     page.goto(origin)
     page.get_by_label("Password", exact=True).fill("wrong")
     page.keyboard.press("Enter")

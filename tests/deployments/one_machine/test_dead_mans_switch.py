@@ -94,7 +94,7 @@ def test_over() -> None:
         beats = Beats(server.url)
         beats.beat()
         assert len(beats.beat()) == 1
-        beats.switch._url = "http://127.0.0.1:1/nobody"
+        beats.switch._url = "http://127.0.0.1:1/unreachable"
         assert beats.beat() == []
     with listening(answering("HTTP/1.1 204 No Content")) as server:  # type: ignore[arg-type]
         beats.switch._url = server.url

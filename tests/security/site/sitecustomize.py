@@ -1,4 +1,4 @@
-"""Read by every Python process that has this directory on its path: what nobody thought of happens in the client."""
+"""Read by every Python process with this directory on its path: the client raises an error that no code expects."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ if "CANARY_BREAK" in os.environ:
     def _broken(self: EventsClient, *_: object, **__: object) -> NoReturn:
         token = self._token
         headers = {"Authorization": f"Bearer {token}"}
-        raise RuntimeError(f"nobody has thought of this: {len(headers)} header")
+        raise RuntimeError(f"unexpected: {len(headers)} header")
 
     EventsClient.first_page = _broken  # type: ignore[method-assign]

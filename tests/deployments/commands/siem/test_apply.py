@@ -55,7 +55,7 @@ def test_a_wrong_file_is_reported_with_the_place(call: CommandCalls, document: o
 
 
 def test_an_unknown_source_is_an_error(call: CommandCalls, splunk: Receiver, source: str) -> None:
-    write_document("siem.json", siem_document("soc", splunk, "nobody"))
+    write_document("siem.json", siem_document("soc", splunk, "missing"))
 
 
 def test_a_secret_may_come_from_the_environment(
@@ -82,9 +82,9 @@ def test_a_secret_that_nothing_gave_is_named(call: CommandCalls, source: str, sp
 def test_nothing_of_a_file_is_stored_if_its_last_siem_cannot_be(
     call: CommandCalls, source: str, splunk: Receiver
 ) -> None:
-    both = [siem_document(name, splunk, of)["siem"] for name, of in (("first", source), ("second", "nobody"))]
+    both = [siem_document(name, splunk, of)["siem"] for name, of in (("first", source), ("second", "missing"))]
     write_document("siem.json", {"siems": both})
-    assert "'nobody'" in call("apply", "siem.json", code=cli.WRONG_USE)
+    assert "'missing'" in call("apply", "siem.json", code=cli.WRONG_USE)
     assert call.json("siem", "list") == []
     assert siem_blocks("first") == []
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def known(own_directory: Path) -> Engine:
+def store_with_fields(own_directory: Path) -> Engine:
     engine = open_or_create_store()
     fields.create(engine, ["team", "tier"])
     return engine
@@ -28,7 +28,7 @@ def test_the_store_is_created_for_the_first_field(own_directory: Path) -> None:
     assert (own_directory / "events.db").exists()
 
 
-def test_each_name_is_reported_once(known: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_name_is_reported_once(store_with_fields: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     set_enabled(["team", "tier", "team"], enabled=False, as_json=False)
     assert capsys.readouterr().out == "team: disabled.\ntier: disabled.\n"
     set_enabled(["team"], enabled=False, as_json=False)
@@ -37,7 +37,7 @@ def test_each_name_is_reported_once(known: Engine, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == "team: enabled.\n"
 
 
-def test_the_record_says_what_was_changed(known: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_record_says_what_was_changed(store_with_fields: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     set_enabled(["tier"], enabled=False, as_json=True)
     capsys.readouterr()
     set_enabled(["team", "tier", "team"], enabled=False, as_json=True)
