@@ -31,7 +31,6 @@ TESTED_ELSEWHERE = {
     "deployments/checks/backup.py": "blocks/store/test_last_backup.py",
     "deployments/prefect_api/database_version.py": "deployments/test_upgrade_of_releases.py",
     # Commands: their output is tested as it is printed.
-    "deployments/commands/coverage_page/page.py": "deployments/commands/test_coverage.py",
     "deployments/commands/migrate.py": "deployments/commands/test_several_machines.py",
     "deployments/commands/server.py": "deployments/commands/test_several_machines.py",
     "deployments/commands/secrets/rotate.py": "deployments/prefect_api/test_server_secrets.py",
@@ -48,10 +47,6 @@ TESTED_ELSEWHERE = {
     "deployments/console/system_state.py": "deployments/console/pages/test_system.py",
     "deployments/console/view.py": "deployments/console/test_gate.py",
     # `up` and Prefect: they need the processes and the server that these tests start.
-    "deployments/one_machine/forked_runs.py": "deployments/one_machine/test_fork_server.py",
-    "deployments/one_machine/prepare.py": "deployments/one_machine/test_up.py",
-    "deployments/one_machine/probes.py": "deployments/one_machine/test_watching.py",
-    "deployments/one_machine/ui_copy.py": "deployments/one_machine/test_browser_isolation.py",
     "deployments/prefect_api/postgresql.py": "deployments/prefect_api/test_database.py",
     "deployments/prefect_api/reencrypt.py": "deployments/prefect_api/test_server_secrets.py",
     "deployments/prefect_api/shared_server.py": "deployments/commands/test_several_machines.py",

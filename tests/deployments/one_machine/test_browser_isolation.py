@@ -1,12 +1,10 @@
-"""What the guard does to answers so that a browser stays on this server, and to our copy of Prefect's UI."""
+"""What the guard does to answers so that a browser stays on this server."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
 import json
-import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -17,7 +15,6 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
-from deployments.one_machine import ui_copy
 from deployments.one_machine.browser_isolation import HEADERS, LOGO, BrowserIsolation, without_foreign_logos
 
 if TYPE_CHECKING:
@@ -95,19 +92,3 @@ def test_the_policy_names_no_other_server() -> None:
     sources = {one for rule in HEADERS["Content-Security-Policy"].split("; ") for one in rule.split(" ")[1:]}
     assert sources == {"'none'", "'self'", "'unsafe-inline'", "'unsafe-eval'", "data:", "blob:"}
     assert "script-src 'self' 'unsafe-eval';" in HEADERS["Content-Security-Policy"]  # no script in the page itself
-
-
-def test_our_copy_of_the_ui_has_what_its_page_asks_for(tmp_path: Path) -> None:
-    import prefect
-
-    shutil.copytree(prefect.__ui_static_path__, tmp_path / "v1")
-    (tmp_path / "v2").symlink_to("kept-out")
-    for _ in range(2):  # each start of the server
-        ui_copy.complete(tmp_path)
-    page = (tmp_path / "v1" / "index.html").read_text()
-    assert page.count("/login_first.js") == 1
-    assert page.index("/login_first.js") < page.index('type="module"')
-    for name in ("favicon.ico", "favicon-dark.ico", "ico/undefined.svg", "login_first.js"):
-        assert (tmp_path / "v1" / name).stat().st_size > 100
-    modes = {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*") if not path.is_symlink()}
-    assert modes == {0o600, 0o700}

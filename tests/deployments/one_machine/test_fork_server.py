@@ -18,7 +18,7 @@ import pytest
 from support.one_machine import lives, wait_until
 
 from deployments.one_machine import forked_runs
-from deployments.one_machine.forked_runs import ForkServerEndedError, RunForker, can_fork
+from deployments.one_machine.forked_runs import ForkServerEndedError, RunForker
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Iterator
@@ -187,28 +187,12 @@ def test_changed_code_makes_another_template_and_the_runs_of_the_old_one_go_on(
     wait_until(lambda: warm.runs._retired[0].has_ended)
 
 
-def test_the_fingerprint_changes_with_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "flows").mkdir()
-    (tmp_path / "flows" / "collect.py").write_text("1")
-    monkeypatch.setattr(forked_runs, "ROOT", tmp_path)
-    before = forked_runs.code_fingerprint()
-    assert forked_runs.code_fingerprint() == before
-    (tmp_path / "flows" / "collect.py").write_text("12")
-    assert forked_runs.code_fingerprint() != before
-
-
 def test_a_template_that_cannot_start_is_an_error_and_no_wait_for_ever(
     warm: Warm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(forked_runs, "fork_server_environment", lambda: {"PYTHONHOME": "/nowhere"})
     with pytest.raises(ForkServerEndedError):
         warm.wait_for(warm.runs.fork("1", {}, warm.directory))
-
-
-@pytest.mark.parametrize("name", ["PYTHONPATH", "LD_PRELOAD", "MALLOC_ARENA_MAX", "LC_ALL"])
-def test_a_run_that_wants_another_interpreter_is_not_forked(name: str) -> None:
-    assert can_fork({**os.environ, "HTTPS_PROXY": "http://proxy", "SSL_CERT_FILE": "/ca.pem"})
-    assert not can_fork({**os.environ, name: "other"})
 
 
 @pytest.mark.usefixtures("stand_in")

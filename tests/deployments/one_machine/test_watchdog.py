@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from support.one_machine import wait_until
-from support.raw_server import listening
 
 from blocks.errors import FirstPartyGenericError
 from deployments import up_health
 from deployments.one_machine import watchdog
-from deployments.one_machine.probes import ProbeError, Probes, RunActivity, server_probe, worker_probe
+from deployments.one_machine.probes import ProbeError, Probes, RunActivity
 from deployments.one_machine.watchdog import ClockReading, ClockSetBack, Event, Restart, TerminalLine, Watchdog
-
-if TYPE_CHECKING:
-    import socket
 
 GOES_ON = "No event is lost: what is due is collected when it works again."
 ROUND = 15
@@ -370,31 +364,3 @@ def test_a_failing_probe_is_reported_once_and_it_goes_on(tmp_path: Path, monkeyp
         ]
     finally:
         dog.stop()
-
-
-def _answers(status: bytes) -> object:
-    def answer(connection: socket.socket, _over: threading.Event) -> None:
-        connection.sendall(b"HTTP/1.1 " + status + b"\r\nContent-Length: 4\r\n\r\ntrue")
-
-    return answer
-
-
-def test_the_probe_of_the_server_asks_for_its_health() -> None:
-    with listening(_answers(b"200 OK")) as server:  # type: ignore[arg-type]
-        server_probe(f"{server.url}/api")()
-        assert server.requests[0].startswith(b"GET /api/health HTTP/1.1\r\n")
-    with pytest.raises(ProbeError, match="connect"):
-        server_probe(f"{server.url}/api")()
-    with listening(_answers(b"503 No")) as server, pytest.raises(ProbeError, match="status 503"):  # type: ignore[arg-type]
-        server_probe(f"{server.url}/api")()
-
-
-def test_the_probe_of_the_worker_sees_each_poll(tmp_path: Path) -> None:
-    heartbeat = tmp_path / "worker-heartbeat"
-    probe = worker_probe(heartbeat)
-    assert probe() is None
-    heartbeat.touch()
-    os.utime(heartbeat, ns=(1, 1))
-    assert probe() == 1
-    heartbeat.touch()
-    assert (probe() or 0) > 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,11 +13,10 @@ from support.raw_server import listening
 from support.values import SOURCE
 
 from blocks import clock
-from blocks.errors import FirstPartyGenericError
-from blocks.store import health, lifecycle, sources, streams
+from blocks.store import health, sources, streams
 from deployments import cli
-from deployments.one_machine import notifier, probes, watchdog_setup
-from deployments.one_machine.probes import ProbeError, Probes, RunActivity, probe_runs, server_probe
+from deployments.one_machine import notifier, watchdog_setup
+from deployments.one_machine.probes import Probes, RunActivity
 from deployments.one_machine.watchdog import ClockReading, Event, Restart, TerminalLine, Watchdog
 
 if TYPE_CHECKING:
@@ -108,42 +106,6 @@ def test_dead_runs_are_health_events_though_no_run_works(
         assert isinstance(over, TerminalLine)
         assert "Over: Runs work again." in over.text
         assert health.open_conditions(engine, SOURCE.id) == {}
-
-
-def test_a_server_that_hangs_is_noticed_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probes, "SERVER_SECONDS", 0.2)
-    with listening(answer_nothing) as server, pytest.raises(ProbeError, match="timeout"):
-        server_probe(f"{server.url}/api")()
-
-
-def test_which_sources_are_due(engine: Engine, moving: MovingClock) -> None:
-    assert probe_runs(clock.now_ns()) == RunActivity()
-    sources.save(engine, SOURCE)
-    other = replace(SOURCE, id="2" * 32, name="other")
-    sources.save(engine, other)
-    start_ns = clock.now_ns()
-    moving.advance(600)
-    collected(engine)
-    assert probe_runs(start_ns) == RunActivity(2, (), clock.now_ns())
-    moving.advance(300)
-    assert probe_runs(start_ns) == RunActivity(2, ("other",), clock.now_ns() - 300 * 10**9)
-    identity = lifecycle.find(engine, "other")
-    assert identity
-    lifecycle.pause(engine, identity)
-    assert probe_runs(start_ns) == RunActivity(1, (), clock.now_ns() - 300 * 10**9)
-
-
-def test_a_store_that_is_not_there_yet_is_no_trouble(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{tmp_path / 'none.db'}")
-    assert probe_runs(1) == RunActivity()
-    assert not (tmp_path / "none.db").exists()
-
-
-def test_a_store_that_is_none_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "events.db").write_bytes(b"no database" * 1000)
-    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{tmp_path / 'events.db'}")
-    with pytest.raises(FirstPartyGenericError):
-        probe_runs(1)
 
 
 def test_a_notifier_listens_where_one_is_named(
