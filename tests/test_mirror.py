@@ -31,16 +31,9 @@ TESTED_ELSEWHERE = {
     "deployments/checks/backup.py": "blocks/store/test_last_backup.py",
     "deployments/prefect_api/database_version.py": "deployments/test_upgrade_of_releases.py",
     # Commands: their output is tested as it is printed.
-    "deployments/commands/migrate.py": "deployments/commands/test_several_machines.py",
     "deployments/commands/server.py": "deployments/commands/test_several_machines.py",
-    "deployments/commands/secrets/rotate.py": "deployments/prefect_api/test_server_secrets.py",
-    "deployments/commands/support/job_progress.py": "deployments/commands/test_backfill.py",
-    "deployments/commands/support/siem_documents.py": "deployments/commands/siem/test_apply.py",
-    "deployments/commands/support/siem_pairs.py": "deployments/commands/siem/test_status.py",
-    "deployments/entry_point.py": "deployments/test_cli.py",
     "deployments/siem_samples.py": "deployments/commands/siem/test_test.py",
     "deployments/sources.py": "deployments/commands/test_apply.py",
-    "deployments/up_health.py": "deployments/checks/test_runs.py",
     # The console: its pages show these records.
     "deployments/console/insight_view.py": "deployments/console/pages/test_insight.py",
     "deployments/console/source_rows.py": "deployments/console/pages/test_sources.py",

@@ -3,49 +3,34 @@
 from __future__ import annotations
 
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.source_documents import token
 from support.values import SOURCE
 
 from blocks.config.source_file import parse_sources
-from blocks.errors import FirstPartyGenericError
 from blocks.store import schema, sources
 from blocks.store.engine import open_engine
 from deployments import cli
-from deployments.entry_point import token_from_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 COMMANDS = ("apply", "up", "collect", "status", "health", "events", "sandbox", "env", "demo")
 COLUMNS = 80
-TOKEN = "a-token-that-no-output-may-show"
 
 
 @pytest.fixture(autouse=True)
 def _own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{tmp_path / 'events.db'}")
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def status_does(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], None]:
-    """Let the command `status` do something else."""
-    from deployments.commands import status
-
-    def replace(work: Callable[[], Any]) -> None:
-        monkeypatch.setattr(status, "command", lambda: work() or 0)
-
-    return replace
 
 
 def complaint(capsys: pytest.CaptureFixture[str]) -> str:
@@ -133,28 +118,6 @@ def test_after_two_dashes_debug_is_a_name(capsys: pytest.CaptureFixture[str]) ->
     assert complaint(capsys).startswith("There is no store yet")
 
 
-def test_an_unexpected_exception_quotes_nothing(
-    status_does: Callable[..., None], capsys: pytest.CaptureFixture[str]
-) -> None:
-    def work() -> NoReturn:
-        raise ValueError(TOKEN)
-
-    status_does(work)
-    assert cli.main(["status"]) == cli.IN_ERROR
-    assert complaint(capsys) == "Unexpected ValueError in this program. Run the command with --debug to see where."
-
-
-def test_an_error_cannot_drive_the_terminal(
-    status_does: Callable[..., None], capsys: pytest.CaptureFixture[str]
-) -> None:
-    def work() -> NoReturn:
-        raise FirstPartyGenericError("\x1b]0;owned\x07[red]x[/red]")
-
-    status_does(work)
-    assert cli.main(["status"]) == cli.IN_ERROR
-    assert complaint(capsys) == "\ufffd]0;owned\ufffd[red]x[/red]"
-
-
 def _garbage(path: Path) -> None:
     path.write_bytes(b"no database " * 1000)
 
@@ -222,32 +185,6 @@ def test_a_wrong_setting_is_named(
     monkeypatch.setenv(f"ONEPASSWORD_SOURCE_{name}", value)
     assert cli.main(["env"]) == cli.WRONG_USE
     assert complaint(capsys).startswith(message)
-
-
-def test_the_token_is_out_of_the_environment_before_a_child_starts(
-    status_does: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("ONEPASSWORD_SOURCE_API_TOKEN", TOKEN)
-    status_does(lambda: subprocess.run(["env"], check=True) and 0)
-    assert cli.main(["status"]) == cli.DONE
-    shown = capfd.readouterr().out
-    assert "ONEPASSWORD_SOURCE_DATABASE_URL" in shown
-    assert TOKEN not in shown
-    assert token_from_environment() == TOKEN
-
-
-def test_ctrl_c_ends_with_one_line(status_does: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
-    status_does(lambda: signal.raise_signal(signal.SIGINT))
-    assert cli.main(["status"]) == cli.INTERRUPTED
-    assert complaint(capsys) == "Stopped."
-
-
-def test_sigterm_unwinds_as_ctrl_c_does(status_does: Callable[..., None]) -> None:
-    status_does(lambda: signal.raise_signal(signal.SIGTERM))
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["status"])
-    assert ended.value.code == cli.TERMINATED
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 @pytest.mark.parametrize("arguments", [["env"], ["status"], ["sandbox", "--help"]], ids=" ".join)

@@ -22,7 +22,6 @@ from support.certificates import HERE, SERVER_KEY, certificate, write_authority
 from support.one_machine import free_port, wait_until
 
 from blocks.store import schema
-from deployments.commands import migrate
 from deployments.prefect_api import postgresql, shared_server
 from deployments.sandbox.process import running_sandbox
 
@@ -202,14 +201,6 @@ def test_migrate_reports_what_prefect_said(network: Network) -> None:
     printed = network.call("migrate", env=env, code=1)
     assert 'database "none" does not exist' in printed
     assert "`onepassword-source migrate` again" in printed
-
-
-def test_the_change_of_a_schema_in_words() -> None:
-    assert [migrate._change(before) for before in (None, schema.HEAD, "0003")] == [
-        "created",
-        "unchanged",
-        "it was 0003",
-    ]
 
 
 def test_two_workers_collect_from_one_server_and_one_may_stop(network: Network) -> None:

@@ -86,11 +86,6 @@ def test_one_alone_may_be_rotated() -> None:
     assert contents() == TOKENS
 
 
-def test_the_two_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["secrets", "rotate", "--password-only", "--key-only"]) == 2
-    assert "exclude each other" in capsys.readouterr().err
-
-
 def test_it_is_an_error_while_a_command_uses_the_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     with _other("from deployments.prefect_api.server_secrets import hold_secrets; hold_secrets()"):
         _refused("The secrets cannot be rotated while `up`, or another command that uses Prefect, is running.", capsys)
@@ -110,20 +105,6 @@ def test_a_block_that_cannot_be_read_is_named(capsys: pytest.CaptureFixture[str]
         foreign = json.dumps(Fernet(Fernet.generate_key()).encrypt(b"{}").decode())
         database.execute("INSERT INTO block_document VALUES ('3', 'lost', ?, 'Secret')", (foreign,))
     _refused("1 of Prefect's blocks cannot be read with the current key: Secret/lost.", capsys)
-
-
-def test_a_server_of_the_users_own_is_left_alone(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PREFECT_API_URL", "https://prefect.example.com/api")
-    _refused("PREFECT_API_URL is set to https://prefect.example.com/api. Its secrets are not on this machine.", capsys)
-
-
-def test_a_database_of_the_users_own_is_left_alone(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", "postgresql+asyncpg://prefect")
-    _refused("PREFECT_SERVER_DATABASE_CONNECTION_URL is set", capsys)
 
 
 def test_a_shell_with_the_old_secrets_is_still_recognised_as_ours(monkeypatch: pytest.MonkeyPatch) -> None:
