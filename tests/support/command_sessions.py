@@ -1,4 +1,4 @@
-"""A command's session with Prefect, without a server: what the command is told of the Prefect that it uses."""
+"""A command's session with Prefect, without a server: what it says of the Prefect that the command uses."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ LEFT_ALONE = f"Prefect's database was left alone: {NAME} is not set.\n"
 
 
 class Prefect:
-    """Prefect's own command: it records how it was called, and ends as it is told."""
+    """Prefect's own command: it records how it was called, and ends as the test has it."""
 
     def __init__(self) -> None:
         self.code, self.stderr = 0, ""

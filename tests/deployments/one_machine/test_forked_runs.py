@@ -93,7 +93,7 @@ class Other:
         await self._writer.wait_closed()
 
     async def is_left(self) -> bool:
-        """Whether nobody is at the other end any more."""
+        """Whether the other end of the connection is closed."""
         return await self._reader.read() == b""
 
 
@@ -171,7 +171,7 @@ def test_runs_of_a_server_that_ends_are_killed_and_have_a_code(killed: Killed) -
             await pending
         assert [await alive.wait(), await gone.wait()] == [UNKNOWN_CODE] * 2
         assert killed.sent == [(5, signal.SIGKILL)], "an ended run's number may be another's"
-        assert not server.is_alive, "nobody reads its answers any more"
+        assert not server.is_alive, "its answers are no longer read"
         assert not server.has_ended
 
     with_server(test)

@@ -40,7 +40,7 @@ class Connection(asyncio.Transport):
 
 
 class Client:
-    """What uvicorn tells the application: the rest of a request, then that the client is gone."""
+    """What uvicorn reports to the application: the rest of a request, then that the client is gone."""
 
     def __init__(self) -> None:
         self.messages = ["http.request", "http.disconnect"]
@@ -104,7 +104,7 @@ def test_a_truncated_response_ends_before_its_length(connection: Connection, sen
 )
 def test_a_stall_ends_with_the_client(connection: Connection, *, after_headers: bool, written: list[bytes]) -> None:
     client = Client()
-    client.messages.append("http.disconnect")  # uvicorn says it as often as it is asked
+    client.messages.append("http.disconnect")  # uvicorn repeats it
 
     async def stall() -> bool:
         stopping = asyncio.Event()

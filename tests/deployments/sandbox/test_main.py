@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Server:
-    """Stands for `serve`: it says that it listens, and then ends as it is told."""
+    """Stands for `serve`: it says that it listens, and then ends as the test has it."""
 
     def __init__(self) -> None:
         self.options = SandboxOptions()
@@ -109,14 +109,14 @@ def test_a_script_gets_one_json_line(server: Server, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.usefixtures("server")
-@pytest.mark.parametrize(("flags", "told"), [([], True), (["--json"], False)])
+@pytest.mark.parametrize(("flags", "notified"), [([], True), (["--json"], False)])
 def test_a_caller_is_told_instead_but_not_with_json(
-    flags: list[str], *, told: bool, capsys: pytest.CaptureFixture[str]
+    flags: list[str], *, notified: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls: list[tuple[str, str]] = []
     assert program.main(flags, ready=lambda *given: calls.append(given)) == 0
-    assert calls == ([("http://127.0.0.1:1", "t.o.ken")] if told else [])
-    assert bool(capsys.readouterr().out) is not told
+    assert calls == ([("http://127.0.0.1:1", "t.o.ken")] if notified else [])
+    assert bool(capsys.readouterr().out) is not notified
 
 
 def test_it_may_stop_when_standard_input_ends(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,8 +151,8 @@ def test_the_help_explains_each_fault_and_fits_a_terminal() -> None:
     assert max(map(len, kinds)) <= 79
     words = " ".join(kinds).split()
     for name, kind in KINDS.items():
-        told = [name, *kind.meaning.split()]
-        assert any(words[at : at + len(told)] == told for at in range(len(words))), name
+        expected = [name, *kind.meaning.split()]
+        assert any(words[at : at + len(expected)] == expected for at in range(len(words))), name
     indented = [line for line in kinds[1:-2] if line.startswith("   ")]
     assert indented
     assert all(line.startswith(" " * 19) and line[19] != " " for line in indented)

@@ -22,7 +22,7 @@ URL = "http://127.0.0.1:8080"
 
 
 class Started:
-    """A process that prints this line, and ends when it is asked to, or only when it is killed."""
+    """A process that prints this line, and ends when it is terminated, or only when it is killed."""
 
     def __init__(self, line: bytes, *, stubborn: bool = False) -> None:
         self.stdout = io.BytesIO(line)
