@@ -32,7 +32,6 @@ TESTED_ELSEWHERE = {
     "deployments/prefect_api/database_version.py": "deployments/test_upgrade_of_releases.py",
     # Commands: their output is tested as it is printed.
     "deployments/commands/server.py": "deployments/commands/test_several_machines.py",
-    "deployments/siem_samples.py": "deployments/commands/siem/test_test.py",
     "deployments/sources.py": "deployments/commands/test_apply.py",
     # The console: its pages show these records.
     "deployments/console/insight_view.py": "deployments/console/pages/test_insight.py",
