@@ -92,8 +92,15 @@ class Daemon:
             self._process = None
 
     def lines(self) -> list[bytes]:
-        path = self.directory / "received"
-        return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        """The whole lines that were received so far, without their ends."""
+        return list(self.each_line())
+
+    def each_line(self) -> Iterator[bytes]:
+        """The same, one after the other: millions of them do not fit into memory."""
+        with contextlib.suppress(FileNotFoundError), (self.directory / "received").open("rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    yield line[:-1]
 
     def messages(self) -> list[Message]:
         return [self._parsed(line) for line in self.lines()]

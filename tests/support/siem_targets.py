@@ -123,7 +123,7 @@ class SyslogTarget(Target):
         self._daemon.kill()
 
     def arrived(self) -> Counter[str]:
-        return Counter(_uuid_in(line) for line in self._daemon.lines())
+        return Counter(_uuid_in(line) for line in self._daemon.each_line())
 
 
 class ArchiveTarget(Target):
