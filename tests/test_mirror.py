@@ -13,22 +13,11 @@ BRANCHES_MAX = 5
 
 TESTED_ELSEWHERE = {
     # A direct test would repeat what these tests of their callers show. Write one, and remove the line.
-    "tasks/read_job.py": "flows/test_backfill.py",
-    "tasks/read_window.py": "tasks/test_unforeseen.py",
-    "tasks/support/siem.py": "tasks/test_forward.py",
-    "tasks/support/source.py": "tasks/test_open_source.py",
     # Backups and moves: a whole backup is restored, and a whole store moved.
     "blocks/backup/store_reader.py": "deployments/backups/test_backup_and_restore.py",
-    "blocks/store/transfer/content.py": "blocks/backup/test_store_backup.py",
-    "blocks/store/transfer/copying.py": "blocks/store/transfer/test_moving.py",
-    "blocks/store/transfer/rows.py": "blocks/store/transfer/test_moving.py",
-    "blocks/store/transfer/table_layout.py": "blocks/backup/test_store_backup.py",
-    "blocks/store/transfer/target.py": "blocks/store/transfer/test_moving.py",
     "deployments/backups/backup.py": "deployments/backups/test_backup_file.py",
     "deployments/backups/prefect_content.py": "deployments/backups/test_backup_and_restore.py",
     "deployments/backups/prefect_restore.py": "deployments/backups/test_backup_and_restore.py",
-    "deployments/backups/restore.py": "deployments/backups/test_backup_and_restore.py",
-    "deployments/checks/backup.py": "blocks/store/test_last_backup.py",
     "deployments/prefect_api/database_version.py": "deployments/test_upgrade_of_releases.py",
     # Commands: their output is tested as it is printed.
     "deployments/commands/server.py": "deployments/commands/test_several_machines.py",

@@ -9,6 +9,7 @@ import msgspec
 from blocks.errors import FirstPartyGenericError, StoreVersionError
 from blocks.store import schema_version
 from blocks.store.integrity.checkpoints import Checkpoint
+from blocks.store.transfer.content import StreamContent
 
 FORM = 1
 """The version of the format. A change that an older program would misread raises it."""
@@ -31,23 +32,12 @@ class TableEntry(msgspec.Struct, frozen=True):
     rows: int
 
 
-class StreamEntry(msgspec.Struct, frozen=True):
-    """One API of a source and what the store holds of it."""
-
-    source: str
-    source_id: str
-    api: str
-    events: int
-    pruned: int
-    quarantined: int
-
-
 class StoreContent(msgspec.Struct, frozen=True):
     """What is in the store at one moment. `sequences`: the last id that a table has given, also to removed rows."""
 
     tables: dict[str, TableEntry]
     sequences: dict[str, int]
-    streams: list[StreamEntry]
+    streams: list[StreamContent]
     checkpoints: list[Checkpoint]
 
 

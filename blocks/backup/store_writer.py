@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from blocks.backup.manifest import STORE_FILE, StoreContent, StreamEntry, TableEntry
+from blocks.backup.manifest import STORE_FILE, StoreContent, TableEntry
 from blocks.errors import FirstPartyGenericError
 from blocks.store import schema
 from blocks.store.engine import is_sqlite
@@ -75,10 +75,7 @@ def _content(connection: Connection, rows: dict[str, int]) -> StoreContent:
     return StoreContent(
         tables={table.name: TableEntry(list(table.columns), rows[table.name]) for table in tables},
         sequences=content.sequences(connection, tables),
-        streams=[
-            StreamEntry(one.source, one.source_id, one.api, one.events, one.pruned, one.quarantined)
-            for one in content.streams(connection)
-        ],
+        streams=content.streams(connection),
         checkpoints=content.chain_heads(connection),
     )
 

@@ -222,7 +222,7 @@ def explain_mismatch(rows: Iterable[BodyRow]) -> tuple[str, str] | None:
     some = ", ".join(str(row.uuid) for row, _ in mismatched[:UUIDS_SHOWN]) + (
         ", …" if len(mismatched) > UUIDS_SHOWN else ""
     )
-    if None not in bodies and sorted(columns, key=repr) == sorted(bodies, key=repr):
+    if sorted(columns, key=repr) == sorted(bodies, key=repr):
         return "reordered", f"The bodies of {len(mismatched):,} events have changed places: {some}."
     number = "1 event does" if len(mismatched) == 1 else f"{len(mismatched):,} events do"
     return "changed", f"The uuid or the time of {number} not fit the body: {some}."

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from support.moving_clock import START_NS
 
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import last_backup
-from deployments.checks import backup
+from blocks.store.last_backup import LastBackup
 from deployments.one_machine import metrics, store_measures
 
 if TYPE_CHECKING:
@@ -16,43 +17,39 @@ if TYPE_CHECKING:
     from support.moving_clock import MovingClock
 
 METRIC = "\nonepassword_source_last_backup_timestamp_seconds 1"
-DAY = 86_400
+HOUR_NS = 3600 * 10**9
 
 
 def shown(engine: Engine) -> str:
     return metrics.render([], [], store_measures.measure(engine)).decode()
 
 
-def test_without_a_backup_nothing_warns(engine: Engine, store_url: str) -> None:
+def test_a_store_without_a_backup_has_no_last_one(engine: Engine) -> None:
     assert last_backup.find(engine) is None
-    assert backup.check_backup(store_url) is None
     assert METRIC not in shown(engine)
 
 
-def test_its_age_is_checked_and_measured(engine: Engine, store_url: str, moving: MovingClock) -> None:
+def test_the_newest_backup_is_the_last_one(engine: Engine, moving: MovingClock) -> None:
     last_backup.record(engine, "/backups/one", 5, "ab")
+    moving.advance(60)
     last_backup.record(engine, "/backups/two", 5, "ab")
+    assert last_backup.find(engine) == LastBackup(START_NS + 60 * 10**9, "/backups/two")
     assert METRIC in shown(engine)
-    moving.advance(7 * DAY)
-    fresh = backup.check_backup(store_url)
-    assert fresh
-    assert (fresh.result, "/backups/two" in fresh.description) == ("ok", True)
-    moving.advance(2 * DAY)
-    old = backup.check_backup(store_url)
-    assert old
-    assert old.result == "warning"
-    assert "9 d ago" in old.description
 
 
-def test_the_age_can_be_set_or_be_off(
-    engine: Engine, store_url: str, moving: MovingClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    last_backup.record(engine, "/backups/one", 5, "ab")
-    moving.advance(9 * DAY)
-    for value, result in (("off", "ok"), ("2w", "ok"), ("36h", "warning"), ("soon", "failed")):
-        monkeypatch.setenv("ONEPASSWORD_SOURCE_BACKUP_AFTER", value)
-        found = backup.check_backup(store_url)
-        assert found
-        assert found.result == result
-    with pytest.raises(ThirdPartyConfigError, match="BACKUP_AFTER is 'soon'"):
+@pytest.mark.parametrize(
+    ("setting", "limit_ns"), [("", 8 * 24 * HOUR_NS), ("36h", 36 * HOUR_NS), ("2w", 14 * 24 * HOUR_NS), ("off", None)]
+)
+def test_the_age_can_be_set_or_be_off(monkeypatch: pytest.MonkeyPatch, setting: str, limit_ns: int | None) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_BACKUP_AFTER", setting)
+    assert last_backup.limit_ns() == limit_ns
+
+
+def test_an_age_that_is_none_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_BACKUP_AFTER", "soon")
+    with pytest.raises(ThirdPartyConfigError) as raised:
         last_backup.limit_ns()
+    assert (raised.value.code, str(raised.value)) == (
+        "setting",
+        "ONEPASSWORD_SOURCE_BACKUP_AFTER is 'soon'. Set it to a duration such as 36h or 8d, or to off.",
+    )

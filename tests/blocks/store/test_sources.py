@@ -106,8 +106,16 @@ def test_a_new_source_is_kept_with_all_that_its_block_says(engine: Engine, movin
     assert sources.created_ns(engine, SOURCE.id) == START_NS
 
 
+def test_an_empty_text_is_recorded_and_a_missing_one_is_not(engine: Engine, rows: Rows) -> None:
+    sources.save(engine, replace(SOURCE, description="", category=None))
+    ((_, _, details),) = records(rows)
+    assert (details["description"], "category" in details) == ("", False)
+
+
 def test_a_source_that_is_saved_again_unchanged_is_no_change(engine: Engine, source: SourceRecord, rows: Rows) -> None:
+    change(engine, "paused_ns = 2, due_ns = 3, state = 'Collected', state_message = '3 new events.'")
     assert sources.save(engine, source) is False
+    assert rows("SELECT paused_ns, due_ns, state, state_message FROM sources") == [(2, 3, "Collected", "3 new events.")]
     assert [action for action, _, _ in records(rows)] == ["create"]
     assert rows("SELECT count(*) FROM streams") == [(3,)]
 
@@ -220,6 +228,14 @@ def test_the_id_of_a_purged_source_is_never_used_again(engine: Engine, source: S
     assert sources.ids_by_name(engine) == {"1Pass": "2" * 32}
 
 
+def test_an_id_that_was_never_purged_may_be_used_again(engine: Engine, source: SourceRecord) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM streams"))
+        connection.execute(text("DELETE FROM sources"))
+    sources.save(engine, source)
+    assert sources.ids_by_name(engine) == {"1Pass": SOURCE.id}
+
+
 # Names
 
 
@@ -255,10 +271,11 @@ def test_a_late_report_does_not_revive_a_deleted_source(engine: Engine, source: 
 # Its account and scopes
 
 
-def test_the_account_is_pinned_when_it_is_first_reported(engine: Engine, source: SourceRecord) -> None:
+def test_the_account_is_pinned_when_it_is_first_reported(engine: Engine, source: SourceRecord, rows: Rows) -> None:
     sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, None)
     sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
     sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, None)
+    assert rows("SELECT account_uuid FROM sources") == [("A",)]
     sources.save_introspection(engine, SOURCE.id, AUDIT_SCOPES, "A")
     with pytest.raises(TokenError, match=r"account B, but .* those of account A\..* --new-account") as raised:
         sources.save_introspection(engine, SOURCE.id, frozenset(), "B")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.answering_client import AnsweringClient
 
 from blocks.errors import SourceError, ThirdPartyConfigError, ThirdPartyGenericError, TokenError, UnconfirmedError
-from blocks.events_api.models import Api, Event, Introspection, InvalidItem, Page
+from blocks.events_api.models import Api, Event, InvalidItem, Page
 from tasks.support import paging, stopping
 from tasks.support.paging import EMPTY_PAGES_MAX, STOPPED, Paging
 from tasks.support.rate_gate import StoppedWaitingError
@@ -26,30 +26,6 @@ def no_stop() -> Iterator[None]:
     stopping.requested.clear()
 
 
-class Server:
-    """Answers from a list, as EventsClient does, and notes the cursors that were requested."""
-
-    def __init__(self, *answers: Page | Exception, scopes: frozenset[str] | SourceError = frozenset()) -> None:
-        self.answers = deque(answers)
-        self.cursors: list[str] = []
-        self.scopes = scopes
-
-    def next_page(self, _api: Api, cursor: str) -> Page:
-        self.cursors.append(cursor)
-        return self.first_page()
-
-    def first_page(self) -> Page:
-        answer = self.answers.popleft()
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def introspect(self) -> Introspection:
-        if isinstance(self.scopes, SourceError):
-            raise self.scopes
-        return Introspection("I", self.scopes, None)
-
-
 def page(cursor: str, *, more: bool = True, events: int = 1, invalid: int = 0) -> Page:
     return Page(cursor, more, [EVENT] * events, [InvalidItem("no uuid", b"{}")] * invalid)
 
@@ -60,19 +36,19 @@ def read(server: Any, cursor: str | None = None) -> list[tuple[str, str | None]]
 
 
 def test_without_a_cursor_the_first_request_is_made_and_then_cursors_only() -> None:
-    server = Server(page("c1"), page("c2"), page("c3", more=False))
+    server = AnsweringClient(page("c1"), page("c2"), page("c3", more=False))
     assert read(server) == [("c1", None), ("c2", "c1"), ("c3", "c2")]
     assert server.cursors == ["c1", "c2"]
 
 
 def test_with_a_cursor_no_first_request_is_made() -> None:
-    server = Server(page("c6", more=False))
+    server = AnsweringClient(page("c6", more=False))
     assert read(server, "c5") == [("c6", "c5")]
     assert server.cursors == ["c5"]
 
 
 def test_the_next_page_is_requested_before_the_current_one_is_committed() -> None:
-    server: Any = Server(page("c1"), page("c2", more=False))
+    server: Any = AnsweringClient(page("c1"), page("c2", more=False))
     pages = Paging(server, Api.AUDIT, "v2").pages(None, server.first_page)
     next(pages)
     next(pages)
@@ -81,27 +57,27 @@ def test_the_next_page_is_requested_before_the_current_one_is_committed() -> Non
 
 
 def test_no_page_is_requested_behind_a_cursor_that_does_not_move() -> None:
-    server = Server(page("c1"), page("c1"), page("c2"))
+    server = AnsweringClient(page("c1"), page("c1"), page("c2"))
     assert read(server) == [("c1", None), ("c1", "c1")]
     assert len(server.answers) == 1
 
 
 def test_no_page_is_requested_once_a_stop_is_requested() -> None:
     stopping.requested.set()
-    server = Server(page("c1"), page("c2"))
+    server = AnsweringClient(page("c1"), page("c2"))
     assert read(server) == [("c1", None)]
     assert len(server.answers) == 1
 
 
 def test_a_stop_while_a_request_waits_for_its_slot_ends_the_pages_without_an_error() -> None:
-    server: Any = Server(page("c1"), StoppedWaitingError())
+    server: Any = AnsweringClient(page("c1"), StoppedWaitingError())
     reader = Paging(server, Api.AUDIT, "v2")
     assert [after for _, after in reader.pages(None, server.first_page)] == [None]
     assert reader.interrupted
 
 
 def test_the_reasons_to_stop() -> None:
-    server: Any = Server()
+    server: Any = AnsweringClient()
     reader = Paging(server, Api.AUDIT, "v2")
     assert reader.reason_to_stop(page("c1", more=False), "c1") == ""
     assert reader.reason_to_stop(page("c2"), "c1") == ""
@@ -113,7 +89,7 @@ def test_the_reasons_to_stop() -> None:
 
 @pytest.mark.parametrize("filled", [page("f"), page("f", events=0, invalid=1)])
 def test_empty_pages_in_a_row_stop_the_reading_and_any_item_starts_their_count_again(filled: Page) -> None:
-    server: Any = Server()
+    server: Any = AnsweringClient()
     reader = Paging(server, Api.AUDIT, "v2")
     for number in range(EMPTY_PAGES_MAX - 1):
         assert reader.reason_to_stop(page(f"a{number}", events=0), "") == ""
@@ -140,7 +116,7 @@ def test_a_401_is_final_only_if_introspection_confirms_it(
     scopes: frozenset[str] | SourceError, kind: type[SourceError], code: str
 ) -> None:
     with pytest.raises(SourceError) as raised:
-        read(Server(UNCONFIRMED, scopes=scopes))
+        read(AnsweringClient(UNCONFIRMED, scopes=scopes))
     assert type(raised.value) is kind
     assert raised.value.code == code
 
@@ -148,11 +124,11 @@ def test_a_401_is_final_only_if_introspection_confirms_it(
 def test_every_other_error_leaves_as_it_is() -> None:
     failed = ThirdPartyGenericError("It did not answer.", code="timeout")
     with pytest.raises(ThirdPartyGenericError) as raised:
-        read(Server(page("c1"), failed))
+        read(AnsweringClient(page("c1"), failed))
     assert raised.value is failed
 
 
 def test_pages_are_prepared_for_the_version_of_the_api() -> None:
-    server: Any = Server(page("c1", more=False))
+    server: Any = AnsweringClient(page("c1", more=False))
     ((prepared, _),) = paging.Paging(server, Api.AUDIT, "v1").pages(None, server.first_page)
     assert prepared.api_version == "v1"
