@@ -13,16 +13,16 @@ from deployments.up_health import FRESH_SECONDS, Trouble, UpHealth
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.moving_clock import MovingClock
+
+pytestmark = pytest.mark.usefixtures("moving")
 
 TROUBLE = Trouble("server", "The Prefect server does not answer.", 1_790_000_000.5)
 WARNING = Trouble("disk", "Only 1 MB are free.", 1_790_000_001.0)
 
 
 @pytest.fixture
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moving: MovingClock) -> Path:
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where `up` writes its health."""
-    assert moving.now_ns() > 0
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", str(tmp_path / "data"))
     assert up_health.path() == tmp_path / "data" / "up-health.json"
     return up_health.path()

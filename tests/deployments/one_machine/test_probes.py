@@ -100,8 +100,8 @@ def judged(name: str = "1Pass", *, running: bool = True, due: float = -3600, see
     return Judgement(signs, active=() if running else (NOT_RUNNING,))
 
 
-def test_nothing_is_due_without_sources(moving: MovingClock) -> None:
-    assert moving.now_ns() > 0
+@pytest.mark.usefixtures("moving")
+def test_nothing_is_due_without_sources() -> None:
     assert summarize([]) == RunActivity(0, (), None)
 
 
@@ -128,11 +128,11 @@ def test_the_newest_sign_of_life(moving: MovingClock, due: float, seen: float | 
     assert summarize(both).newest_ns == summarize(both[::-1]).newest_ns == moving.now_ns() + newest * SECOND
 
 
-def test_what_is_stopped_or_final_is_not_due(moving: MovingClock) -> None:
+@pytest.mark.usefixtures("moving")
+def test_what_is_stopped_or_final_is_not_due() -> None:
     one = judged(running=False, seen=0).signs
     over = replace(one, streams=(StreamSigns("audit", stopped=True),))
     found = [replace(one, paused=True), replace(one, state="ThirdPartyConfigError"), over]
-    assert moving.now_ns() > 0
     assert summarize([Judgement(signs, active=(NOT_RUNNING,)) for signs in found]) == RunActivity(0, (), None)
     going = replace(over, streams=(*over.streams, StreamSigns("itemUsage")))
     assert summarize([Judgement(going, active=(NOT_RUNNING,))]) == RunActivity(1, ("1Pass",), one.state_ns)
