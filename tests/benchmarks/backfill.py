@@ -145,9 +145,9 @@ def _run(databases: Databases, kind: str, what: str, filled: _Filled) -> Run:
         with ThreadPoolExecutor(len(scripts)) as pool:
             took = tuple(pool.map(lambda script: run_child(script, job), scripts))
         verify(url, events)
-    asked = sandbox.requests()["endpoints"].values()
-    requests = sum(one.get("requests", 0) for one in asked)
-    return Run(what, kind, events, took, requests, sum(one.get("429", 0) for one in asked))
+    endpoints = sandbox.requests()["endpoints"].values()
+    requests = sum(one.get("requests", 0) for one in endpoints)
+    return Run(what, kind, events, took, requests, sum(one.get("429", 0) for one in endpoints))
 
 
 def new_job(url: str, days: float) -> str:

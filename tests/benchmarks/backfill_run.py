@@ -22,7 +22,7 @@ JOB = "BENCHMARK_JOB"
 
 
 def main() -> None:
-    run(_backfill, "Backfilled")
+    measure_flow(_backfill, "Backfilled")
 
 
 def _backfill() -> State[Any]:
@@ -31,7 +31,7 @@ def _backfill() -> State[Any]:
     return backfill(NAME, job=os.environ[JOB], return_state=True)
 
 
-def run(flow: Callable[[], State[Any]], done: str) -> None:
+def measure_flow(flow: Callable[[], State[Any]], done: str) -> None:
     """Run a flow that reads windows, and print its measurement. Exits with its message if it does not end as `done`."""
     job, watch = read_job(), Stopwatch()
     server_access.activate()

@@ -134,8 +134,8 @@ class _Askers:
             begin = time.time() + 0.2
             for process in asking:
                 _write(process, str(begin))
-            told = [json.loads(_line(process)) for process in asking]
-        moments, took = ([each for one in told for each in one[name]] for name in ("moments", "took"))
+            answers = [json.loads(_line(process)) for process in asking]
+        moments, took = ([each for one in answers for each in one[name]] for name in ("moments", "took"))
         return Grants(moments, took)
 
     @contextmanager
@@ -157,7 +157,7 @@ def _line(process: subprocess.Popen[str]) -> str:
     assert process.stdout
     if line := process.stdout.readline():
         return line
-    raise RuntimeError("A process that asked has ended; what it wrote to standard error says why.")
+    raise RuntimeError("A measured process has ended; its standard error says why.")
 
 
 def possible(windows: tuple[RateWindow, ...], seconds: float) -> int:
@@ -183,7 +183,7 @@ def _show(results: list[Result]) -> None:
 
 
 _CAPTION = """\
-ms, p99: what one request costs, median and 99th percentile, asked by one and
+ms, p99: what one request costs, median and 99th percentile, made by one and
 by four processes; ratio: of the medians, to ours in that database (SQLite, if
 it is kept elsewhere). 30/3 s, 80/10 s: the most that any 3 and any 10 seconds
 held, with four processes; ! is more than allowed. used: of all that may be.
@@ -192,8 +192,8 @@ can: 2 two windows at once, s a share that gives way, p a pause for all."""
 
 def _cells(result: Result, ours: Result) -> tuple[str, ...]:
     kind, costs = result.kind, []
-    for asked, our in ((result.one, ours.one), (result.many, ours.many)):
-        costs += [f"{asked.median_ms:.2f}", f"{asked.p99_ms:.1f}", f"{asked.median_ms / our.median_ms:.2f}"]
+    for measured, our in ((result.one, ours.one), (result.many, ours.many)):
+        costs += [f"{measured.median_ms:.2f}", f"{measured.p99_ms:.1f}", f"{measured.median_ms / our.median_ms:.2f}"]
     most = [(result.kept.most(one), one.requests) for one in SCALED]
     return (
         kind.name,

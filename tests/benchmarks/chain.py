@@ -144,12 +144,12 @@ class _Store:
                     self._commit(way, pages.prepare(page, self._claims[way].api, "v2"))
 
     def collect(self, sandbox: SandboxProcess, count: int) -> None:
-        asked: dict[str, str | None] = dict.fromkeys(WAYS)
+        cursors: dict[str, str | None] = dict.fromkeys(WAYS)
         with EventsClient(sandbox.base_url, sandbox.token) as client:
             for turn in range(count // TURN):
                 for way in _in_turn(turn):
                     with _ways(way), self.took[COLLECT][way].timed(self.server, TURN):
-                        asked[way] = self._drain(client, way, asked[way])
+                        cursors[way] = self._drain(client, way, cursors[way])
 
     def _drain(self, client: EventsClient, way: str, cursor: str | None) -> str:
         """Read a turn of pages from the cursor on, and write each while the next is read; where it is then."""

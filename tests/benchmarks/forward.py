@@ -6,7 +6,7 @@ One process forwards a store of events (SQLite), its three streams side by side 
 receiver is a process of its own. The floor is one thread of httpx, which posts the requests of the same run again,
 one after the other, from memory: bodies made and compressed beforehand, nothing read from a store, nothing kept.
 
-The wall tells little on a busy machine. So beside it stands the CPU time (user and system) per event of each side. With
+Wall time means little on a busy machine. So the CPU time (user and system) per event of each side is shown too. With
 a core for each process the loop needs its own and the receiver's time for an event, one after the other, and the
 forwarder the longer of both, side by side: `cores free` is the ratio that this comes to.
 """

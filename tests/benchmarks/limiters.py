@@ -1,7 +1,7 @@
-"""Ways to keep a rate: ours, Prefect's, and of libraries those that can be imported. All are asked the same way.
+"""Rate limiters: ours, Prefect's, and those of libraries that are installed, all behind the same function.
 
-Each makes a function that waits for its turn until a time (`time.monotonic`), and tells whether it came. A library is
-used as its documentation says for many processes; where it has no such way, as it is.
+Each function waits for a grant until a time (`time.monotonic`), and returns whether it got one. A library is used as
+its documentation says for several processes; without such a section, as for one.
 """
 
 from __future__ import annotations
@@ -218,10 +218,10 @@ def main() -> None:
     time.sleep(max(begin - time.time(), 0.0))
     until = time.monotonic() + job["seconds"]
     moments, took = [], []
-    while (asked := time.monotonic()) < until:
+    while (started := time.monotonic()) < until:
         if acquire(until):
             moments.append(time.time())
-            took.append(time.monotonic() - asked)
+            took.append(time.monotonic() - started)
     print(json.dumps({"moments": moments, "took": took}), flush=True)  # noqa: T201
     os._exit(0)  # threads of libraries would be waited for
 

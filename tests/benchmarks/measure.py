@@ -66,8 +66,8 @@ def run_child(script: str, job: Job) -> Measured:
         text=True,
         check=True,
     )
-    told = json.loads(done.stdout.splitlines()[-1])
-    return Measured(**{**told, "whole_seconds": time.monotonic() - started})
+    found = json.loads(done.stdout.splitlines()[-1])
+    return Measured(**{**found, "whole_seconds": time.monotonic() - started})
 
 
 def read_job() -> Job:

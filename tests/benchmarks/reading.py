@@ -85,8 +85,8 @@ def _events(connection: Connection, stream_id: int, number: int, start_ns: int, 
         f"SELECT :stream, {uuid}, :start + n * :step, :start + n * :step + 90000000000 + (n % 200) * 1000000000, "
         ":body FROM many"
     )
-    asked = {"stream": stream_id, "number": number, "start": start_ns, "step": step_ns, "body": BODY}
-    connection.execute(made, asked)
+    values = {"stream": stream_id, "number": number, "start": start_ns, "step": step_ns, "body": BODY}
+    connection.execute(made, values)
     connection.execute(
         text(
             "INSERT INTO hourly_counts (stream_id, hour, events) "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from backfill_run import run
+from backfill_run import measure_flow
 from flow_run import NAME
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ READERS = 4  # as many as a backfill has by default
 
 
 def main() -> None:
-    run(_reconcile, "Reconciled")
+    measure_flow(_reconcile, "Reconciled")
 
 
 def _reconcile() -> State[Any]:

@@ -95,7 +95,7 @@ class Server:
 
     child: Child
     lines: Path
-    """What it was asked, see `counted_server.py`."""
+    """The file of its requests, see `counted_server.py`."""
     engine: Engine
     """Prefect's database."""
 
@@ -263,12 +263,12 @@ def _run(runs: subprocess.Popen[str], deployment: UUID) -> float:
     assert runs.stdin is not None
     runs.stdin.write(f"{json.dumps(_request(created))}\n")
     runs.stdin.flush()
-    told = json.loads(_read(runs))
+    measured = json.loads(_read(runs))
     with get_client(sync_client=True) as client:
         state = client.read_flow_run(created.id).state
-    if told["exit_code"] or state is None or not state.is_completed():
+    if measured["exit_code"] or state is None or not state.is_completed():
         sys.exit(f"The run ended {state}.\n{(settings.data_dir() / 'runs.log').read_text()[-3000:]}")
-    return float(told["cpu_seconds"])
+    return float(measured["cpu_seconds"])
 
 
 def _idle(server: Server) -> tuple[float, float]:

@@ -69,7 +69,7 @@ run_indexer(open_engine(sys.argv[1]), threading.Event())
 
 
 @dataclass
-class Found:
+class SearchTimes:
     """Milliseconds of each search."""
 
     new: list[float] = field(default_factory=list)
@@ -237,7 +237,7 @@ def search(out: Console, url: str, engine: Engine, number: int) -> None:
         values = sample(engine, member, number)
         cells = []
         for span in SPANS.values():
-            found = Found()
+            found = SearchTimes()
             for value in values:
                 query = SearchQuery(**since(newest_ns, span), members={member: (value,)})
                 timed(url, found, lambda reader, query=query: results.search(reader, query))
@@ -266,7 +266,7 @@ def others(out: Console, url: str, newest_ns: int) -> None:
         "most frequent values of 30 days": lambda r: counts.frequent_values(r, month, seconds=60),
     }
     for name, act in searches.items():
-        found = Found()
+        found = SearchTimes()
         for _ in range(3):
             timed(url, found, act)
         table.add_row(name, f"{median(found.new):.0f} | {median(found.warm):.0f}")
@@ -293,7 +293,7 @@ def sample(engine: Engine, member: str, number: int) -> list[str]:
     return values[:number]
 
 
-def timed(url: str, found: Found, act: Callable[[Engine], Any]) -> None:
+def timed(url: str, found: SearchTimes, act: Callable[[Engine], Any]) -> None:
     reader = open_reader(url)
     for times in (found.new, found.warm):
         started = time.perf_counter()
@@ -302,7 +302,7 @@ def timed(url: str, found: Found, act: Callable[[Engine], Any]) -> None:
     reader.dispose()
 
 
-def shown(found: Found) -> str:
+def shown(found: SearchTimes) -> str:
     new, warm = found.new, found.warm
     return f"{median(new):.0f} / {max(new):.0f} | {median(warm):.0f} / {max(warm):.0f}"
 

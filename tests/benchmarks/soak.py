@@ -98,7 +98,7 @@ def _size(directory: Path) -> float:
     return total / 1e6
 
 
-def run(seconds: float, loops: int) -> bool:
+def soak_up(seconds: float, loops: int) -> bool:
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
         sandbox = stack.enter_context(running_sandbox(events=3000, days=1, rate=20))
@@ -209,7 +209,7 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--loops", type=int, default=0, help="busy loops beside it")
     options = parser.parse_args()
-    sys.exit(0 if run(options.hours * 3600, options.loops) else 1)
+    sys.exit(0 if soak_up(options.hours * 3600, options.loops) else 1)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Flow runs, each in a process forked from this one, which has imported Prefect and the flows: one JSON line for each.
 
 Reads what the worker would hand to each run from its standard input, one JSON line for each.
-What a run costs is told from outside of it.
+The cost of a run is measured from outside of it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def main() -> None:
         if not child:
             _be(json.loads(line))
         _, status, used = os.wait4(child, 0)
-        told = {"cpu_seconds": used.ru_utime + used.ru_stime, "exit_code": os.waitstatus_to_exitcode(status)}
-        print(json.dumps(told), flush=True)  # noqa: T201
+        measured = {"cpu_seconds": used.ru_utime + used.ru_stime, "exit_code": os.waitstatus_to_exitcode(status)}
+        print(json.dumps(measured), flush=True)  # noqa: T201
 
 
 def _be(request: dict[str, Any]) -> None:

@@ -33,13 +33,13 @@ def _child(do: Callable[..., object], call: dict[str, Any]) -> None:
     to = Path(call.pop("to"))
     try:
         report(do(**call))
-    except BaseException:  # noqa: BLE001 - told to the test, which fails with it
+    except BaseException:  # noqa: BLE001 - reported to the test, which fails with it
         report(["died", traceback.format_exc()])
 
 
 def main(module: str) -> None:
     do = importlib.import_module(module).do
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them here
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the children
     for line in sys.stdin:
         if not (pid := os.fork()):
             _child(do, json.loads(line))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 BIN = Path(sys.executable).parent
-NOBODY = "02:00:00:00:00:99"
+UNUSED_MAC = "02:00:00:00:00:99"
 PASSWORD = "p4ss"
 AUTH = "admin:a-password"
 KEY = base64.urlsafe_b64encode(bytes(32)).decode()
@@ -107,9 +107,9 @@ class Cable:
             _ip("-n", self.namespace, *arguments)
 
     def cut(self) -> None:
-        """From now on each end sends to an address of the network that nobody has."""
-        _ip("neigh", "replace", self._there, "lladdr", NOBODY, "dev", self._near, "nud", "permanent")
-        of_far = ("neigh", "replace", self.near, "lladdr", NOBODY, "dev", self._far, "nud", "permanent")
+        """From now on each end sends to a MAC address that no machine has."""
+        _ip("neigh", "replace", self._there, "lladdr", UNUSED_MAC, "dev", self._near, "nud", "permanent")
+        of_far = ("neigh", "replace", self.near, "lladdr", UNUSED_MAC, "dev", self._far, "nud", "permanent")
         _ip("-n", self.namespace, *of_far)
 
     def heal(self) -> None:

@@ -1,4 +1,4 @@
-"""What the tortures of the network share: a source, a clock that jumps from wait to wait, a server in between."""
+"""What the torture tests of the network share: a source, a clock that jumps to the next retry, a proxy server."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ RUNNING = ["Started", "Initialized", "Authenticated", "Collecting"]
 WINDOW = 90 * 60.0
 PATIENCE = 30.0  # real seconds: a reader that has died holds its stream for ever
 ATTEMPTS = {60.0: 20, 900.0: 36, WINDOW: 70}
-"""How often an API may be asked within so many seconds of failing: waits begin at 1 s, and grow by a quarter."""
+"""The most requests for an API within so many seconds of failing: waits begin at 1 s and grow by a quarter."""
 
 
 class JumpingClock(MovingClock):
-    """Once all readers wait for their next attempts, it jumps to the first. The sandbox's time goes along."""
+    """A clock that jumps to the first retry once all readers wait for theirs. The sandbox's clock moves with it."""
 
     def __init__(self) -> None:
         super().__init__(time.time_ns())
@@ -80,12 +80,12 @@ class JumpingClock(MovingClock):
             asleep = len(self._sleepers) >= self.readers() or time.monotonic() > patient_until
             if asleep and first_ns > self._now_ns:
                 self.advance((first_ns - self._now_ns) / 1e9 + 1e-6)
-            self._moved.wait(0.02)  # lets those go whose time has come
+            self._moved.wait(0.02)  # readers that are due continue
 
 
 @dataclass
 class Victim:
-    """A source whose way to its server is at fault, and the line of the table that it fills."""
+    """A source whose server or network has a fault, and its row of the table."""
 
     source: Source
     clock: JumpingClock
@@ -97,7 +97,7 @@ class Victim:
         return self.source.sandbox
 
     def collect(self, name: str = "Collected", *, asks: bool = True) -> State[Any]:
-        """One run, which is to end in the state of this name; `asks` where there is something to read in it."""
+        """One run, which must end in the state `name`. `asks`: it makes requests."""
         state = self.source.collect()
         assert outcome(state) == name, state.message
         kept = [one for one in history(state) if one in {*RUNNING, name}]
@@ -110,7 +110,7 @@ class Victim:
             self.sandbox.arrive(api.path, count)
 
     def save(self, **members: Any) -> None:
-        """Its configuration changes. A run that waits for 90 minutes has no ticks beside it here: no lag is told."""
+        """Save its configuration. No lag is reported: while a run waits for 90 minutes, no other run ticks here."""
         self.source.save(**{"lag_after": "off", **members})
 
     def restart(self) -> None:
@@ -126,12 +126,12 @@ class Victim:
         return True
 
     def times_of(self, api: Api) -> list[float]:
-        """When the server was asked for pages of an API, by its own clock, in seconds."""
+        """The times of the requests for pages of an API, in seconds, by the server's own clock."""
         last = self.sandbox.requests()["last"]
         return [seconds_of(one["at"]) for one in last if one["endpoint"].endswith(f"/{api.path}")]
 
     def end(self) -> None:
-        """All is there, once, and it was asked for no more often than allowed."""
+        """Assert that each event is stored once, and that no more requests were made than allowed."""
         self.row.compare(self.source.url, self.sandbox, self.source.name)
         self.row.count_requests(self.sandbox, self.allowed)
 
@@ -143,22 +143,22 @@ def seconds_of(at: str) -> float:
 def health_events_of(source: Source) -> list[tuple[str, str, str]]:
     """The health events of a source: name, severity, tracker."""
     with opened(source.url) as engine, engine.connect() as connection:
-        asked = text("SELECT name, severity, tracker FROM health_events WHERE source_id = :id ORDER BY id")
-        return [tuple(row) for row in connection.execute(asked, {"id": source.status().id})]  # type: ignore[misc]
+        query = text("SELECT name, severity, tracker FROM health_events WHERE source_id = :id ORDER BY id")
+        return [tuple(row) for row in connection.execute(query, {"id": source.status().id})]  # type: ignore[misc]
 
 
 def descriptions(source: Source) -> list[str]:
     with opened(source.url) as engine, engine.connect() as connection:
-        asked = text("SELECT description FROM health_events WHERE source_id = :id ORDER BY id")
-        return [str(row.description) for row in connection.execute(asked, {"id": source.status().id})]
+        query = text("SELECT description FROM health_events WHERE source_id = :id ORDER BY id")
+        return [str(row.description) for row in connection.execute(query, {"id": source.status().id})]
 
 
-def put_aside(source: Source) -> dict[str, list[bytes]]:
+def quarantined(source: Source) -> dict[str, list[bytes]]:
     """The bodies in quarantine, by API."""
     found: dict[str, list[bytes]] = {}
     with opened(source.url) as engine, engine.connect() as connection:
-        asked = text("SELECT api, body FROM quarantine JOIN streams ON streams.id = stream_id WHERE source_id = :id")
-        for api, body in connection.execute(asked, {"id": source.status().id}):
+        query = text("SELECT api, body FROM quarantine JOIN streams ON streams.id = stream_id WHERE source_id = :id")
+        for api, body in connection.execute(query, {"id": source.status().id}):
             found.setdefault(api, []).append(bytes(body))
     return found
 
@@ -166,7 +166,7 @@ def put_aside(source: Source) -> dict[str, list[bytes]]:
 def kept_of(source: Source, api: Api) -> list[bytes]:
     """All bodies that the store has of an API, as events or in quarantine."""
     events = [body.encode() for body in stored(source.url, source.name).of(api)]
-    return events + put_aside(source).get(api, [])
+    return events + quarantined(source).get(api, [])
 
 
 def new_source(sandbox: SandboxProcess, directory: Path) -> Source:
@@ -254,12 +254,12 @@ def front(directory: Path, sandbox: SandboxProcess | None = None) -> Iterator[Fr
 
 
 def _passed_on(
-    sandbox: SandboxProcess, asked: BaseHTTPRequestHandler, body: bytes
+    sandbox: SandboxProcess, request: BaseHTTPRequestHandler, body: bytes
 ) -> tuple[int, dict[str, str], bytes]:
     host = sandbox.base_url.removeprefix("http://")
     with contextlib.closing(http.client.HTTPConnection(host, timeout=30)) as connection:
-        wanted = {name: value for name, value in asked.headers.items() if name.lower() != "host"}
-        connection.request(asked.command, asked.path, body, wanted)
+        sent = {name: value for name, value in request.headers.items() if name.lower() != "host"}
+        connection.request(request.command, request.path, body, sent)
         answer = connection.getresponse()
         kept = ("content-type", "content-encoding", "retry-after")
         headers = {name: value for name in kept if (value := answer.getheader(name))}

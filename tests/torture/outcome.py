@@ -1,4 +1,4 @@
-"""What a fault came to: what the store holds beside what the server has, and how often it was asked."""
+"""The outcome of a fault: the store's events compared with the server's, and the number of requests."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 PAGE = 1000
-PROVEN_MOST = 1_000_000  # events whose chain is walked by hand here; it takes them all into memory
+PROVEN_MOST = 1_000_000  # events whose chain is verified here: all of them are read into memory
 
 
 @dataclass
 class Row:
-    """One line of the table: all of it measured. `allowed` is how many requests the fault may cost at most."""
+    """One row of the table, with measured values. `allowed` is the most requests that the fault may cost."""
 
     fault: str
     times: int = 0
@@ -51,7 +51,7 @@ class Row:
         return self.fault, str(self.times or ""), *counts, request_count, f"{self.seconds:.1f}"
 
     def chance(self) -> random.Random:
-        """Random moments that can be had again: TORTURE_SEED=… repeats them."""
+        """Random moments; TORTURE_SEED=… repeats them."""
         self.seed = int(os.environ.get("TORTURE_SEED") or random.SystemRandom().randrange(10**6))
         print(f"{self.fault}: TORTURE_SEED={self.seed}")  # noqa: T201 - shown where the test fails
         return random.Random(self.seed)  # noqa: S311
@@ -94,7 +94,7 @@ class Row:
             require_proof(engine)
 
     def count_requests(self, sandbox: SandboxProcess, allowed: int) -> None:
-        """Assert that the server was asked for pages no more often than `allowed`."""
+        """Assert that no more than `allowed` requests for pages were made."""
         self.requests = (self.requests or 0) + request_count(sandbox)
         self.allowed = (self.allowed or 0) + allowed
         assert request_count(sandbox) <= allowed, sandbox.requests()["endpoints"]
@@ -144,7 +144,7 @@ def opened(url: str) -> Iterator[Engine]:
 
 
 def request_count(sandbox: SandboxProcess, part: str = "/api/v2/") -> int:
-    """How many requests for pages the server got whose endpoint has `part` in it."""
+    """The number of requests for pages whose endpoint has `part` in it."""
     counts = sandbox.requests()["endpoints"]
     return sum(each["requests"] for name, each in counts.items() if part in name and "introspect" not in name)
 
@@ -155,39 +155,39 @@ def refused(sandbox: SandboxProcess) -> int:
 
 
 def pages_of(url: str, name: str) -> int:
-    """How many full pages the events of a source are."""
+    """The number of full pages that the events of a source make."""
     return sum(count // PAGE for count in stored(url, name).counted.values())
 
 
 def allowed_requests(url: str, name: str, *, runs: int, interrupted: int) -> int:
-    """The most that may be asked for: each page once, for each run and API the last page, which is not full; and for
-    each interruption and API the current page and the one that is read ahead, again.
+    """The most requests for pages: each full page once; for each run and API the last page, which is not full; and for
+    each interruption and API the current page and the page that is read ahead, again.
     """
     return pages_of(url, name) + len(Api) * (runs + 2 * interrupted)
 
 
 def health_of(url: str, name: str) -> list[str]:
     """The eventName of each health event of a source, oldest first."""
-    asked_for = text("SELECT name FROM health_events WHERE source_name = :name ORDER BY id")
+    query = text("SELECT name FROM health_events WHERE source_name = :name ORDER BY id")
     with opened(url) as engine, engine.connect() as connection:
-        return [str(found) for found in connection.execute(asked_for, {"name": name}).scalars()]
+        return [str(found) for found in connection.execute(query, {"name": name}).scalars()]
 
 
-def is_well(url: str, name: str, *told: str) -> None:
-    """Assert that a source is as it was before the fault: each stream ok, and no condition open.
+def is_well(url: str, name: str, *reported: str) -> None:
+    """Assert that a source has recovered: each stream is ok, and no condition is open.
 
-    What was told of meanwhile is one of `told`. That another source has the same account stays so.
+    `reported` are the health events that are allowed beside "Recovered". "SharedAccount" may stay open.
     """
     assert states_of(url, name) == ["ok"] * len(Api)
     names = health_of(url, name)
-    assert set(names) <= {*told, "Recovered"}, names
+    assert set(names) <= {*reported, "Recovered"}, names
     with opened(url) as engine:
         left = set(health.open_conditions(engine, state_of(url, name).id))
-    assert left <= ({"shared-account"} if "SharedAccount" in told else set()), left
+    assert left <= ({"shared-account"} if "SharedAccount" in reported else set()), left
 
 
 def states_of(url: str, name: str) -> list[str]:
-    """The state of each of its streams; none where it has not come so far yet."""
+    """The state of each stream; empty while the store does not have the source."""
     try:
         return [stream.state for stream in state_of(url, name).streams]
     except SourceError:

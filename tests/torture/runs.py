@@ -23,7 +23,7 @@ from tasks.support import stopping  # noqa: E402
 
 
 def do(name: str, start: str = "", end: str = "", **source: str) -> list[str]:
-    """Make it a source where it is told of one, and otherwise backfill or collect it. The outcome and its message."""
+    """Save the source if `source` is given, else backfill or collect it. Returns the outcome and its message."""
     if source:
         return _save(name, **source)
     stopping.exit_hook = _end

@@ -1,4 +1,4 @@
-"""Faults of the machine: what may not be written, what another process has locked, and when they strike."""
+"""Faults of the machine: read-only directories, file size limits, locks of another process, and random moments."""
 
 from __future__ import annotations
 
@@ -101,5 +101,5 @@ def limit_files(run: Fork, size: int) -> None:
 
 
 def until(seconds: float) -> None:
-    """Let the world go on for so long: the random moment at which a fault strikes."""
+    """Wait until the random moment at which the fault is injected."""
     time.sleep(seconds)

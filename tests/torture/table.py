@@ -17,7 +17,7 @@ PROPERTY = "torture"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What each fault has cost, as its test has measured it."""
+    """The table: the measured cost of each fault."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("fault", max_width=44)
     for heading in ("times", "events", "lost", "twice", "requests (allowed)", "s"):

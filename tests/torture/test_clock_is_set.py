@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.torture, pytest.mark.prefect]
 
 COUNT = 4
 SIEM = "soc"
-TOLD_SECONDS = 120.0
+REPORTED_SECONDS = 120.0
 AGAIN_SECONDS = 420.0
 """A tick, and what a server takes that is started again and plans again."""
 SLOW = 3.0  # a machine under other loads
@@ -117,13 +117,13 @@ def test_the_clock_is_set(place: Place, row: Row, by: int, says: str) -> None:
     before, begun = len(place.up.output), time.time()
     place.clock.set(place.clock.moved + by)
     since = place.clock.now()
-    wait_until(lambda: says in place.up.output[before:], TOLD_SECONDS * SLOW)
-    told = time.time() - begun
+    wait_until(lambda: says in place.up.output[before:], REPORTED_SECONDS * SLOW)
+    reported = time.time() - begun
     wait_until(lambda: place.is_read_since(since), AGAIN_SECONDS * SLOW)
     again = time.time() - begun
     wait_until(place.is_well, AGAIN_SECONDS * SLOW)
     row.times, row.seconds = 1, again
-    row.notes = [f"on the terminal after {told:.0f} s, each source read again after {again:.0f} s"]
+    row.notes = [f"on the terminal after {reported:.0f} s, each source read again after {again:.0f} s"]
     _what_is_shown_is_true(place)
 
 

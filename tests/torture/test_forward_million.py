@@ -105,7 +105,7 @@ def _misbehave(target: HttpTarget, trouble: str) -> int:
 
 
 def _stored(url: str) -> tuple[set[str], set[str]]:
-    """All events, and those that the SIEM has refused for good: it may have them all the same, from before a kill."""
+    """All events, and the rejected ones. The SIEM may have a rejected event too, from before a kill."""
     engine = open_engine(url)
     with engine.connect() as connection:
         uuids = set(connection.scalars(text("SELECT uuid FROM events")))

@@ -118,7 +118,7 @@ class Killed:
         self.collected += 1
 
     def end(self) -> None:
-        """One backfill to the end; then all is there, once, and it was asked for no more often than allowed."""
+        """Backfill to the end. Then each event is stored once, and no more requests were made than allowed."""
         self.runs.up.clock.advance(TICK)
         assert self.start().wait(300)[0] == "Backfilled", self.runs.forks.log[-2000:]
         self.collect()
@@ -160,7 +160,7 @@ def test_sigkill_of_a_backfill(killed: Killed) -> None:
 @pytest.mark.prefect
 @pytest.mark.torture
 def test_sigkill_of_one_of_two_backfills(killed: Killed) -> None:
-    """Whoever lives loses his claims with the dead one's: the clock moves for both."""
+    """The surviving run loses its claims too: the clock moves for both."""
     chance, row = killed.row.chance(), killed.row
     kills = 0
     with feeding(killed.sandbox, at_once=10, every=0.2):

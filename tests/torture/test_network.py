@@ -1,6 +1,6 @@
-"""Faults of the server and of the way to it, for a moment, for a quarter of an hour and for 90 minutes, and then over.
+"""Faults of the server and of the network, which last for a moment, for 15 minutes and for 90 minutes.
 
-Each in a real run of the flow against a real server; only the clock jumps from one wait to the next.
+Each test runs the real flow against a real server; only the clock jumps from one wait to the next.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from torture.network import (
     health_events_of,
     kept_of,
     new_source,
-    put_aside,
+    quarantined,
 )
 from torture.outcome import Row, request_count
 
@@ -62,7 +62,7 @@ def jumping(monkeypatch: pytest.MonkeyPatch) -> JumpingClock:
 
 @pytest.fixture
 def start(jumping: JumpingClock, tmp_path: Path, row: Row) -> Iterator[Callable[..., Victim]]:
-    """A victim with so many events; three pages of each API, unless told otherwise."""
+    """A victim whose server has so many events; by default three pages of each API."""
     running = []
 
     def make(events: int = 7500, **members: Any) -> Victim:
@@ -83,7 +83,7 @@ def start(jumping: JumpingClock, tmp_path: Path, row: Row) -> Iterator[Callable[
 
 @dataclass(frozen=True)
 class Weather:
-    """A fault that passes by itself. `client` are the client's own bounds, for what would take minutes."""
+    """A temporary fault. `client` sets smaller limits of the client, where the real ones would take minutes."""
 
     name: str
     kind: str
@@ -120,7 +120,7 @@ PASSING = [
 
 
 def strike(victim: Victim, weather: Weather, seconds: float | None, **more: Any) -> None:
-    """Begin the fault on audit, and end it after so many seconds (None: the test does)."""
+    """Inject the fault for audit, and end it after so many seconds (None: the test ends it)."""
     options = dict(weather.options)
     if options.get("retry_after") == DATE:
         options["retry_after"] = format_datetime(datetime.fromtimestamp(clock.now() + 150, UTC), usegmt=True)
@@ -154,7 +154,7 @@ def test_one_api(
 
 
 def for_a_moment(victim: Victim, weather: Weather) -> None:
-    """Between the first page and the second: the page that came stays, and nobody is told."""
+    """Between the first page and the second: the first page is kept, and no health event is reported."""
     strike(victim, weather, 60.0, skip=1)
     victim.collect()
     assert victim.is_complete()
@@ -184,7 +184,7 @@ def for_90_minutes(victim: Victim, weather: Weather) -> None:
 
 
 def after_a_restart(victim: Victim) -> None:
-    """Until then nothing is asked for what has given up, even when the server is well again."""
+    """A stream that has given up makes no request before a restart, even if the server answers again."""
     victim.sandbox.clear_faults()
     before = request_count(victim.sandbox, Api.AUDIT.path)
     victim.clock.advance(TICK)
@@ -196,7 +196,7 @@ def after_a_restart(victim: Victim) -> None:
 
 
 def check_gaps(victim: Victim, weather: Weather) -> None:
-    """By the server's own clock: what was refused is not asked for again before its time."""
+    """By the server's own clock: no refused request is repeated before its retry time."""
     found = [one for one in victim.sandbox.requests()["last"] if one["endpoint"].endswith(Api.AUDIT.path)]
     at = victim.times_of(Api.AUDIT)
     gaps = [later - earlier for one, earlier, later in zip(found, at, at[1:], strict=False) if one["fault"]]
@@ -208,7 +208,7 @@ def check_gaps(victim: Victim, weather: Weather) -> None:
 
 @pytest.mark.parametrize("form", [{}, {"gzip": True}, {"chunked": True}], ids=["plain", "gzip", "chunked"])
 def test_a_body_over_the_bound_of_the_client(form: dict[str, Any], start: Callable[..., Victim]) -> None:
-    """64 MiB, as it is in use."""
+    """The client's real limit of 64 MiB."""
     victim = start(300)
     victim.row.fault = f"oversized body of 70 MB{''.join(f' ({name})' for name in form)}"
     victim.sandbox.fault("oversized", api=Api.AUDIT.path, times=2, bytes=70_000_000, **form)
@@ -238,7 +238,7 @@ def test_both_rate_windows(start: Callable[..., Victim]) -> None:
     victim.end()
 
 
-# The way to the server
+# The network
 
 
 CERTIFICATES = {
@@ -250,7 +250,7 @@ CERTIFICATES = {
 
 @pytest.mark.parametrize("kind", CERTIFICATES)
 def test_tls(kind: str, start: Callable[..., Victim], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The certificate is replaced by a bad one, for longer than 90 minutes, and then mended."""
+    """The certificate is replaced by an invalid one for longer than 90 minutes, then by a valid one."""
     monkeypatch.setenv("SSL_CERT_FILE", write_authority(tmp_path / "authority.pem"))
     victim = start(300)
     victim.row.fault = f"TLS: {kind}"
@@ -299,7 +299,7 @@ def test_dns(start: Callable[..., Victim], monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_port_without_a_server(start: Callable[..., Victim], tmp_path: Path) -> None:
-    """The port is shut for a quarter of an hour: each API is told of once, and all heal by themselves."""
+    """The port is closed for 15 minutes: one health event for each API, and all recover by themselves."""
     victim = start(300)
     victim.row.fault = "connection refused for 15 min"
     victim.save(base_url="http://127.0.0.1:1")
@@ -346,7 +346,7 @@ def test_a_rejected_cursor(start: Callable[..., Victim]) -> None:
 
 
 def test_a_cursor_that_is_rejected_again(start: Callable[..., Victim]) -> None:
-    """The new one too: the API stops, and asks for nothing until someone restarts it."""
+    """The new one too: the API stops, and makes no request before a restart."""
     victim = start()
     victim.row.fault = "rejected cursor, and the new one too"
     victim.collect()
@@ -430,7 +430,7 @@ def test_400_on_a_first_request(start: Callable[..., Victim]) -> None:
 
 
 def quiet_while_stopped(victim: Victim, api: Api, ticks: int) -> None:
-    """The others are collected at each tick; of this one nothing is asked, and nobody is told again."""
+    """The other APIs are collected at each tick; this one makes no request and reports no other health event."""
     before, said = request_count(victim.sandbox, api.path), victim.health_events()
     for _ in range(ticks):
         victim.clock.advance(TICK)
@@ -453,7 +453,7 @@ def test_a_revoked_token(start: Callable[..., Victim]) -> None:
     victim.sandbox.clear_requests()
     state = victim.source.collect()
     assert outcome(state) == CONFIG
-    assert request_count(victim.sandbox) == 0, "introspection was refused: no page is asked for"
+    assert request_count(victim.sandbox) == 0, "introspection was refused: no page is requested"
     nothing_while_stopped(victim)
     victim.save(token=victim.sandbox.issue_token())
     victim.collect()
@@ -505,7 +505,7 @@ def test_a_token_of_another_account(start: Callable[..., Victim]) -> None:
 
 
 def test_a_lost_scope(start: Callable[..., Victim]) -> None:
-    """It heals by itself: the others' introspection at each tick shows the scope again."""
+    """The stream recovers by itself: introspection at each tick of the other streams shows the scope again."""
     victim = start(300)
     victim.row.fault = "lost scope on one API"
     victim.collect()
@@ -539,7 +539,7 @@ def test_a_token_that_is_rotated_between_two_pages(start: Callable[..., Victim])
     victim.sandbox.revoke(victim.sandbox.token)
     run.join(60)
     assert [outcome(state) for state in states] == ["Collected"]
-    assert victim.health_events() == [], "a fault that is over within a tick"
+    assert victim.health_events() == [], "an error that ends within a run"
     victim.allowed += 3 * len(Api)  # two that are refused: the current page and the one behind it; and the last pages
     victim.end()
 
@@ -566,7 +566,7 @@ def test_poison_between_good_events(kind: str, start: Callable[..., Victim]) -> 
     victim.row.fault = f"poison: {kind.replace('_', ' ')}{' (1 MB)' if kind == 'big_event' else ''}"
     victim.sandbox.fault(kind, api=Api.AUDIT.path, times=5, every=300)
     victim.collect()
-    aside = put_aside(victim.source)
+    aside = quarantined(victim.source)
     assert {api: len(bodies) for api, bodies in aside.items()} == (
         {"audit": 5} if "Events" in str(POISON[kind]) else {}
     )

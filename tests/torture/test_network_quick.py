@@ -1,4 +1,4 @@
-"""The faults of the network in short, as far as the tests of the flow do not have them: each heals by itself."""
+"""Faults of the network that the tests of the flow do not inject, in short: the source recovers from each by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The faults of a store and of a process, in short: rounds in real processes, without Prefect and its retries."""
+"""Faults of the store and the process, in short: rounds in real processes, without Prefect and its retries."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def rounds(forks: Forks) -> Iterator[Rounds]:
 
 
 def check(row: Row, url: str, rounds: Rounds, *, before: int, interrupted: int) -> None:
-    """After the fault and the rounds before one clean round: then all is there, once."""
+    """One clean round after the fault and `before` rounds. Then each event is stored once."""
     row.times = 1
     assert all(said.startswith("ok") for said in rounds.run(url).values())
     row.compare(url, rounds.sandbox, SOURCE.name)
@@ -122,7 +122,7 @@ def test_a_store_that_is_read_only(rounds: Rounds, migrated_sqlite: Path, tmp_pa
     with read_only(tmp_path / "shut"):
         said = rounds.run(url)
     assert "FirstPartyGenericError" in said["store"]
-    assert request_count(rounds.sandbox) == 0, "nothing is asked for that cannot be stored"
+    assert request_count(rounds.sandbox) == 0, "no page is requested that cannot be stored"
     check(row, url, rounds, before=1, interrupted=0)
 
 

@@ -50,7 +50,7 @@ try:
 except OperationalError:
     print("gave up", flush=True)
 """
-"""Holds a lock in a transaction; told to, it makes one more query."""
+"""Holds a lock in a transaction; after a line of input it makes another query."""
 
 pytestmark = [pytest.mark.torture, pytest.mark.prefect]
 
@@ -268,7 +268,7 @@ def _a_machine_is_cut_off(site: Site, row: Row) -> None:
     cut = time.time()
     site.sandbox.clear_faults()
     held = site.claims_of(site.two)
-    assert held, "its runs have claims, and nobody knows whether they live"
+    assert held, "its runs have claims, and no other machine knows whether they live"
     again = site.wait_until_read(cut, CLAIM_NS / 1e9 + READ_SECONDS)
     wait_until(lambda: time.time() > cut + CUT_SECONDS, CUT_SECONDS * 2)
     taken = len(site.two.submitted_runs())
@@ -295,7 +295,7 @@ def _every_tick_is_made_by_someone(site: Site, row: Row, begin: float, end: floa
     assert not any(holes.values()), f"these ticks were not planned (seconds after the start): {holes}"
     taken = {*site.one.submitted_runs(), *site.two.submitted_runs()}
     lost = [one for one in ticks if one.begun is None and not one.is_left_out and one.run not in taken]
-    assert lost == [], "nobody took them up"
+    assert lost == [], "no worker took them"
     waits = [_next(collected[one.source], one.due) - one.due for one in ticks]
     others = Counter(_what_became_of(one) for one in ticks if not one.has_collected)
     row.notes.append(

@@ -28,7 +28,7 @@ EVENTS = 60_000
 
 @dataclass
 class Torture:
-    """One source whose store is at fault while it is collected."""
+    """One source whose store fails while the source is collected."""
 
     name: str
     url: str
@@ -58,15 +58,15 @@ class Torture:
             self.attempts += 1
         wait_until(lambda: len(clock.wakes_ns()) == readers)
 
-    def heals(self, run: Fork, *told: str) -> None:
-        """The run goes on, and all is there, once; `told` are the health events of it."""
+    def heals(self, run: Fork, *reported: str) -> None:
+        """Assert that the run continues, each event is stored once, and `reported` are the health events in order."""
         assert self.runs.patiently(run) == ("Collected", ANY), self.runs.forks.log[-2000:]
         self.row.compare(self.url, self.sandbox, self.name)
         allowed = allowed_requests(self.url, self.name, runs=1, interrupted=1 + self.attempts)
         self.row.count_requests(self.sandbox, allowed)
         assert state_of(self.url, self.name).state == "Collected"
-        assert health_of(self.url, self.name) == list(told)
-        is_well(self.url, self.name, *told)
+        assert health_of(self.url, self.name) == list(reported)
+        is_well(self.url, self.name, *reported)
         self.row.times = self.row.times or 1
 
 

@@ -1,6 +1,6 @@
 """A store of ten million events: `status`, `coverage` and `events` stay fast. Notes below the table say how fast.
 
-Only where it is asked for, since it takes long.
+Runs on request alone, since it takes long.
 """
 
 from __future__ import annotations

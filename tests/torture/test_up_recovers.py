@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.torture, pytest.mark.prefect]
 
 COUNT = 20
-TOLD_SECONDS = 120.0
+REPORTED_SECONDS = 120.0
 AGAIN_SECONDS = 240.0
 """From the cure (or from the trouble, where `up` is to cure it) to the next run that has read its source."""
 SLOW = 3.0  # a machine under other loads
@@ -67,7 +67,7 @@ class Watched:
 
     def wait_for_line(self, *texts: str, since: int) -> None:
         """Until the terminal shows one of these after its first `since` characters."""
-        wait_until(lambda: any(text in self.up.output[since:] for text in texts), TOLD_SECONDS * SLOW)
+        wait_until(lambda: any(text in self.up.output[since:] for text in texts), REPORTED_SECONDS * SLOW)
 
     def compare(self, row: Row) -> None:
         """Of three sources: see `Row.compare_while_events_arrive`."""
@@ -98,14 +98,14 @@ def _recovers(
     before, begun = len(watched.up.output), time.time()
     trouble()
     watched.wait_for_line(*says, since=before)
-    told = time.time() - begun
+    reported = time.time() - begun
     if cure is not None:
         cure()
     # A run that was under way when it happened is no sign that another can begin.
     again = time.time() - begun + watched.wait_until_collecting(time.time(), AGAIN_SECONDS)
     row.times, row.seconds = 1, time.time() - begun
-    row.notes = [f"on the terminal after {told:.0f} s, collecting again after {again:.0f} s"]
-    assert told <= TOLD_SECONDS * SLOW
+    row.notes = [f"on the terminal after {reported:.0f} s, collecting again after {again:.0f} s"]
+    assert reported <= REPORTED_SECONDS * SLOW
 
 
 def _is_well(watched: Watched) -> bool:

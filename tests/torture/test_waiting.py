@@ -39,14 +39,14 @@ class Waiting:
         self.row.fault = f"{arguments[0]} while a task waits"
         return self.runs.up.call(arguments[0], self.name, *arguments[1:], **more)
 
-    def is_whole(self, *, runs: int, told: tuple[str, ...] = ("ThirdPartyGenericError", "Recovered")) -> None:
-        """All is there, once; each run may have requested each API again; `told` are the health events."""
+    def is_whole(self, *, runs: int, reported: tuple[str, ...] = ("ThirdPartyGenericError", "Recovered")) -> None:
+        """Assert that each event is stored once, with `reported` as health events; a run may request each API again."""
         wait_until(lambda: states_of(self.url, self.name) == ["ok"] * 3)
         self.row.compare(self.url, self.sandbox, self.name)
-        allowed = allowed_requests(self.url, self.name, runs=runs, interrupted=0) + self.asked
+        allowed = allowed_requests(self.url, self.name, runs=runs, interrupted=0) + self.request_count
         self.row.count_requests(self.sandbox, allowed)
-        is_well(self.url, self.name, *told)
-        assert health_of(self.url, self.name) == list(told)
+        is_well(self.url, self.name, *reported)
+        assert health_of(self.url, self.name) == list(reported)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def waiting(runs: Runs, row: Row, tmp_path: Path, request: pytest.FixtureRequest
         made = Waiting(name, url, runs, sandbox, row, runs.start(name))
         wait_until(lambda: states_of(url, name) == ["ok", "ok", "retrying"])
         _wait_for_a_long_wait(runs, made.run)
-        made.asked = request_count(sandbox, "auditevents")
+        made.request_count = request_count(sandbox, "auditevents")
         yield made
         made.run.kill()
         deployment = runs.up.ask("GET", f"/api/deployments/name/collect/{name}").json()
@@ -89,7 +89,7 @@ def test_restart(waiting: Waiting) -> None:
 def test_stop(waiting: Waiting) -> None:
     waiting.command("stop")
     assert waiting.run.wait() == ("Stopped", ANY)
-    assert request_count(waiting.sandbox, "auditevents") == waiting.asked
+    assert request_count(waiting.sandbox, "auditevents") == waiting.request_count
     waiting.sandbox.clear_faults()
     waiting.runs.up.call("start", waiting.name)
     waiting.runs.up.clock.advance(TICK)
@@ -101,11 +101,11 @@ def test_delete(waiting: Waiting) -> None:
     """The events stay; applied again, it goes on from its cursors. What was open was closed without a word."""
     waiting.command("delete")
     assert waiting.run.wait() == ("Stopped", ANY)
-    assert request_count(waiting.sandbox, "auditevents") == waiting.asked
+    assert request_count(waiting.sandbox, "auditevents") == waiting.request_count
     waiting.sandbox.clear_faults()
     waiting.runs.up.apply(waiting.name, waiting.sandbox, waiting.url)
     waiting.runs.up.call("collect", waiting.name, ONEPASSWORD_SOURCE_DATABASE_URL=waiting.url)
-    waiting.is_whole(runs=3, told=("ThirdPartyGenericError",))
+    waiting.is_whole(runs=3, reported=("ThirdPartyGenericError",))
 
 
 def test_token(waiting: Waiting) -> None:

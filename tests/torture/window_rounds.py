@@ -21,7 +21,7 @@ READERS = 4
 
 
 def do(url: str, base_url: str, token: str, start_ns: str, end_ns: str) -> dict[str, int]:
-    """Work on the job of this span until nobody else has left anything; how many windows were read."""
+    """Read windows of the job for this span until none is left. Returns the number of windows read."""
     engine = open_engine(url)
     source = replace(SOURCE, base_url=base_url, collect_from="120d")
     sources.save(engine, source)

@@ -182,7 +182,7 @@ def test_both_of_two_members_of_one_name_are_looked_at() -> None:
     assert read(Api.SIGN_IN, event).unknown == tuple(news)
 
 
-def test_what_is_put_aside_is_not_looked_at() -> None:
+def test_quarantined_items_are_not_checked_for_drift() -> None:
     page = read_page(page_of(b'{"uuid":"A","new":1}', b'{"x":NaN,"new":1}', made(Api.AUDIT)), Api.AUDIT)
     assert len(page.invalid_items) == 2
     assert page.unknown == ()

@@ -323,7 +323,7 @@ def test_each_request_has_the_deadline_and_the_bound_of_its_client(monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("url", "options", "asked"),
+    ("url", "options", "looked_up"),
     [
         ("https://example.com/x", {}, ["https://example.com/x"]),
         ("https://example.com/x", {"through_proxy": False}, []),
@@ -332,12 +332,12 @@ def test_each_request_has_the_deadline_and_the_bound_of_its_client(monkeypatch: 
     ],
 )
 def test_only_requests_to_other_machines_go_through_a_proxy(
-    monkeypatch: pytest.MonkeyPatch, url: str, options: dict[str, bool], asked: list[str]
+    monkeypatch: pytest.MonkeyPatch, url: str, options: dict[str, bool], looked_up: list[str]
 ) -> None:
     found: list[str] = []
     monkeypatch.setattr(client_module.proxies, "proxy_of", found.append)
     HttpClient(url, KEY, service="The collector", **options).close()
-    assert found == asked
+    assert found == looked_up
 
 
 def test_certificates_are_checked_for_https_and_read_for_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,7 +86,7 @@ def test_a_status_in_each_form(form: str, body: str, media_type: str | None) -> 
 
 
 @pytest.mark.parametrize("wait", [0, 2, "Wed, 04 Mar 2026 05:06:07 GMT"])
-def test_a_status_tells_when_to_retry_if_requested(wait: object) -> None:
+def test_a_status_has_retry_after_if_requested(wait: object) -> None:
     assert response("429", retry_after=wait).headers["retry-after"] == str(wait)
     assert "retry-after" not in response("429").headers
 

@@ -179,7 +179,7 @@ def test_a_link_with_another_type_in_a_column_is_not_readable(changed: dict[str,
 
 
 @SQLITE
-def test_a_text_that_is_no_utf8_is_read_and_can_be_encoded_by_nobody(engine: Engine, stream_id: int) -> None:
+def test_text_that_is_not_utf8_is_read_with_surrogates(engine: Engine, stream_id: int) -> None:
     with engine.begin() as connection:
         insert(connection, "chain", stream_id, 1, b"d", first=1, last=2)
         connection.execute(text("UPDATE chain SET api_version = CAST(x'ff76' AS TEXT)"))
@@ -217,7 +217,7 @@ def test_rows_that_fit_their_bodies_need_no_explanation() -> None:
     assert explain_mismatch([row("A", 1), row("B", 2)]) is None
 
 
-def test_bodies_that_changed_places_are_told_apart_from_changed_rows() -> None:
+def test_exchanged_bodies_are_explained_as_reordered() -> None:
     exchanged = [row("A", 1, says=("B", 2)), row("C", 3), row("B", 2, says=("A", 1))]
     assert explain_mismatch(exchanged) == ("reordered", "The bodies of 2 events have changed places: A, B.")
     turned = [row("A", 1, says=("B", 2)), row("B", 2, says=("C", 3)), row("C", 3, says=("A", 1))]
