@@ -44,7 +44,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, store_url: str, tmp_path: Path) ->
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", str(tmp_path / "data"))
 
 
-def test_a_server_that_answers_200_is_well_and_is_asked_anew_each_time() -> None:
+def test_a_server_that_answers_200_is_well_and_each_check_sends_a_request() -> None:
     with listening(always(answered(b"true"))) as server:
         probe = server_probe(f"{server.url}/api")
         probe()

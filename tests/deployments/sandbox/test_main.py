@@ -110,7 +110,7 @@ def test_a_script_gets_one_json_line(server: Server, capsys: pytest.CaptureFixtu
 
 @pytest.mark.usefixtures("server")
 @pytest.mark.parametrize(("flags", "notified"), [([], True), (["--json"], False)])
-def test_a_caller_is_told_instead_but_not_with_json(
+def test_a_caller_gets_address_and_token_in_place_of_the_output_but_not_with_json(
     flags: list[str], *, notified: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls: list[tuple[str, str]] = []
