@@ -25,8 +25,8 @@ class AnsweringClient:
         self.cursors.append(cursor)
         return self._answer()
 
-    def first_page(self, *asked: Any, **named: Any) -> Page:
-        self.first.append((*asked, *named.values()))
+    def first_page(self, *given: Any, **named: Any) -> Page:
+        self.first.append((*given, *named.values()))
         return self._answer()
 
     def introspect(self) -> Introspection:

@@ -63,7 +63,7 @@ def no_prefect(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]
 
 
 class Readers:
-    """The readers of windows. Each one does what `outcomes` says, in the order in which they are asked for a result."""
+    """The readers of windows. Each has one of `outcomes`, in the order in which their results are requested."""
 
     def __init__(self, engine: Engine, *outcomes: BaseException | None) -> None:
         self.engine = engine
@@ -134,7 +134,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return seconds
 
 
-def run(monkeypatch: pytest.MonkeyPatch, readers: Readers, opened: OpenedJob, at_once: int = 2) -> State[Any]:
+def read_all(monkeypatch: pytest.MonkeyPatch, readers: Readers, opened: OpenedJob, at_once: int = 2) -> State[Any]:
     monkeypatch.setattr(read_job, "read_window", readers)
     return read_job.read_job(SOURCE.name, opened, at_once, done="Backfilled")
 
@@ -144,7 +144,7 @@ def said(state: State[Any]) -> tuple[str, str | None]:
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 16])
-def test_all_windows_are_read_and_no_more_at_once_than_asked_for(
+def test_all_windows_are_read_and_no_more_at_once_than_requested(
     engine: Engine,
     opened: OpenedJob,
     monkeypatch: pytest.MonkeyPatch,
@@ -152,7 +152,7 @@ def test_all_windows_are_read_and_no_more_at_once_than_asked_for(
     at_once: int,
 ) -> None:
     readers = Readers(engine)
-    state = run(monkeypatch, readers, opened, at_once)
+    state = read_all(monkeypatch, readers, opened, at_once)
     assert said(state) == ("COMPLETED", f"Backfilled: {SPAN} {NOTHING} It begins there.")
     assert (readers.names, readers.most) == (["read audit"] * 2, min(at_once, 2))
     assert no_prefect == [(SOURCE.name, f"{SPAN} {NOTHING} It begins there."), ("published", SOURCE.id)]
@@ -162,7 +162,7 @@ def test_a_window_that_fails_for_good_ends_the_run_and_the_rest_is_left(
     engine: Engine, opened: OpenedJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readers = Readers(engine, REFUSED)
-    state = run(monkeypatch, readers, opened, 1)
+    state = read_all(monkeypatch, readers, opened, 1)
     assert said(state) == (
         "FAILED",
         (
@@ -177,7 +177,7 @@ def test_a_window_that_is_read_beside_one_that_fails_is_waited_for(
     engine: Engine, opened: OpenedJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(read_job, "wait_for_some", lambda running, _: list(running)[:1])
-    state = run(monkeypatch, Readers(engine, REFUSED, None), opened, 2)
+    state = read_all(monkeypatch, Readers(engine, REFUSED, None), opened, 2)
     assert state.type.value == "FAILED"
     assert f"1 of 2 windows are left. {LEFT}" in (state.message or "")
 
@@ -185,14 +185,14 @@ def test_a_window_that_is_read_beside_one_that_fails_is_waited_for(
 def test_a_reconcile_is_not_resumed_by_a_command(
     engine: Engine, opened: OpenedJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state = run(monkeypatch, Readers(engine, REFUSED), opened_job(engine, RECONCILE), 1)
+    state = read_all(monkeypatch, Readers(engine, REFUSED), opened_job(engine, RECONCILE), 1)
     assert (state.message or "").endswith("It begins there. 2 of 2 windows are left.")
 
 
-def test_an_exception_that_nobody_foresaw_is_an_error_of_ours(
+def test_an_unforeseen_exception_is_an_error_of_the_program(
     engine: Engine, opened: OpenedJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state = run(monkeypatch, Readers(engine, KeyError("secret")), opened, 1)
+    state = read_all(monkeypatch, Readers(engine, KeyError("secret")), opened, 1)
     assert (state.message or "").startswith(
         "FirstPartyGenericError: An unexpected error in this program: KeyError. What was committed stays, and the next "
         "run tries again."
@@ -211,7 +211,7 @@ def test_a_window_that_another_run_took_over_is_no_error(
         return ()
 
     monkeypatch.setattr(read_job, "_pause", pause)
-    state = run(monkeypatch, Readers(engine, ClaimLostError("Another run has it."), None), opened, 2)
+    state = read_all(monkeypatch, Readers(engine, ClaimLostError("Another run has it."), None), opened, 2)
     assert said(state)[0] == "COMPLETED"
     assert pauses == [1.0]
 
@@ -224,7 +224,7 @@ def test_a_stop_that_a_command_requested_ends_the_run(
 ) -> None:
     sources.request_stop(engine, SOURCE.id)
     readers = Readers(engine)
-    state = run(monkeypatch, readers, opened)
+    state = read_all(monkeypatch, readers, opened)
     assert said(state) == (
         "CANCELLED",
         f"Stopped: {SPAN} {NOTHING} It begins there. 2 of 2 windows are left. {LEFT}",
@@ -243,7 +243,7 @@ def test_an_error_after_a_stop_request_is_a_stop(
         return end(claim)
 
     monkeypatch.setattr(readers, "end", end_and_stop)
-    state = run(monkeypatch, readers, opened, 1)
+    state = read_all(monkeypatch, readers, opened, 1)
     assert said(state)[0] == "CANCELLED"
     assert (state.message or "").startswith("Stopped: The token is refused.")
 
@@ -267,7 +267,7 @@ def test_windows_whose_readers_wait_for_their_next_attempt_are_released_and_the_
     monkeypatch.setattr(read_job, "exit_now", leave)
     try:
         with pytest.raises(LeftTheProcessError):
-            run(monkeypatch, readers, opened)
+            read_all(monkeypatch, readers, opened)
     finally:
         stopping.end_retry_wait("a reader")
         stopping.end_retry_wait("another reader")
@@ -296,7 +296,7 @@ def test_a_store_that_does_not_answer_is_tried_again_after_a_few_seconds(
     engine: Engine, opened: OpenedJob, monkeypatch: pytest.MonkeyPatch, pauses: list[float], moving: MovingClock
 ) -> None:
     failing(monkeypatch, 4, lambda: moving.advance(30))
-    state = run(monkeypatch, Readers(engine), opened)
+    state = read_all(monkeypatch, Readers(engine), opened)
     assert state.type.value == "COMPLETED"
     assert pauses[1::2] == [1.0] * 4, "there was no reader to wait for"
     assert all(0 < seconds <= 5 for seconds in pauses[::2])
@@ -308,13 +308,13 @@ def test_a_store_that_does_not_answer_for_90_minutes_ends_the_run(
     engine: Engine, opened: OpenedJob, monkeypatch: pytest.MonkeyPatch, pauses: list[float], moving: MovingClock
 ) -> None:
     failing(monkeypatch, 9, lambda: moving.advance(91 * 60))
-    state = run(monkeypatch, Readers(engine), opened)
+    state = read_all(monkeypatch, Readers(engine), opened)
     assert (state.message or "").startswith("FirstPartyGenericError: The store does not answer. ")
     assert pauses[2] == 0, "there is no further attempt to wait for"
     attempts.forget(f"job/{opened.job.id}")
 
 
-def test_the_end_is_told_though_the_store_does_not_answer(
+def test_the_end_is_reported_although_the_store_does_not_answer(
     engine: Engine, opened: OpenedJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refresh, calls = job_module.JobProgress.refresh, []
@@ -326,6 +326,6 @@ def test_the_end_is_told_though_the_store_does_not_answer(
         refresh(progress, now=now)
 
     monkeypatch.setattr(job_module.JobProgress, "refresh", refresh_once_done)
-    state = run(monkeypatch, Readers(engine), opened)
+    state = read_all(monkeypatch, Readers(engine), opened)
     assert said(state)[0] == "COMPLETED"
     assert calls[-1] is True

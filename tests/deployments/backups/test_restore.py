@@ -55,7 +55,7 @@ def archive(path: Path, **parts: bytes) -> Path:
 
 
 class Store:
-    """The restore of a store that only notes what it is told."""
+    """The restore of a store that only records its calls."""
 
     def __init__(self, *, placed: bool = False) -> None:
         self.placed = placed

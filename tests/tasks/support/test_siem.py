@@ -104,17 +104,17 @@ def test_a_prefect_that_does_not_answer_gives_no_store(
 
 
 class Documents:
-    """The documents of a Prefect server, by kind and name, and those that were asked for."""
+    """The documents of a Prefect server, by kind and name, and those that were requested."""
 
     def __init__(self, **blocks: SiemBlock | Exception) -> None:
         self.blocks = blocks
-        self.asked: list[tuple[str, str]] = []
+        self.requested: list[tuple[str, str]] = []
 
     def block_class(self, kind: str) -> Any:
         return SimpleNamespace(load=lambda name: self._load(kind, name))
 
     def _load(self, kind: str, name: str) -> SiemBlock:
-        self.asked.append((kind, name))
+        self.requested.append((kind, name))
         found = self.blocks.get(f"{kind}/{name}".replace("-", "_").replace("/", "__"), ValueError("none"))
         if isinstance(found, Exception):
             raise found
@@ -133,20 +133,20 @@ SOC = block_name("soc").replace("-", "_")
 def test_a_siem_is_found_by_its_kind_and_name(monkeypatch: pytest.MonkeyPatch) -> None:
     documents = stored(monkeypatch, **{f"webhook__{SOC}": WEBHOOK})
     assert siem.load_siem("soc", "webhook") is WEBHOOK
-    assert documents.asked == [("webhook", block_name("soc"))]
+    assert documents.requested == [("webhook", block_name("soc"))]
 
 
 def test_a_siem_that_a_person_entered_in_the_ui_is_found_by_its_own_name(monkeypatch: pytest.MonkeyPatch) -> None:
     documents = stored(monkeypatch, webhook__soc=WEBHOOK)
     assert siem.load_siem("soc", "webhook") is WEBHOOK
-    assert documents.asked == [("webhook", block_name("soc")), ("webhook", "soc")]
+    assert documents.requested == [("webhook", block_name("soc")), ("webhook", "soc")]
 
 
 def test_a_siem_is_found_among_all_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
     documents = stored(monkeypatch, webhook__soc=WEBHOOK)
     assert siem.load_siem("soc") is WEBHOOK
     kinds = KINDS[: KINDS.index("webhook") + 1]
-    assert documents.asked == [(kind, name) for kind in kinds for name in (block_name("soc"), "soc")]
+    assert documents.requested == [(kind, name) for kind in kinds for name in (block_name("soc"), "soc")]
 
 
 @pytest.mark.parametrize("kind", [None, "splunk"])
@@ -194,7 +194,7 @@ def test_only_a_name_that_the_ui_allows_may_be_that_of_the_block(name: str, own:
 
 
 @pytest.fixture
-def kept(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Engine]:
+def store(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Engine]:
     shutil.copy(migrated_sqlite, tmp_path / "events.db")
     engine = open_engine(f"sqlite:///{tmp_path / 'events.db'}")
     sources.save(engine, SOURCE)
@@ -212,10 +212,10 @@ def make(engine: Engine, block: SiemBlock, sender: FakeSender | None = None) -> 
     return siem.make_preparer(engine, SOURCE.id, Api.AUDIT, block, sender or FakeSender())
 
 
-def test_a_preparer_knows_what_the_store_and_the_block_say(kept: Engine) -> None:
-    change(kept, account_uuid="ACCOUNT")
+def test_a_preparer_knows_what_the_store_and_the_block_say(store: Engine) -> None:
+    change(store, account_uuid="ACCOUNT")
     sender = FakeSender()
-    made = make(kept, WEBHOOK, sender)
+    made = make(store, WEBHOOK, sender)
     assert (made.sender, made.format_name, made.names) == (sender, "raw", {})
     assert asdict(made.stream) == {
         "api": Api.AUDIT,
@@ -229,21 +229,21 @@ def test_a_preparer_knows_what_the_store_and_the_block_say(kept: Engine) -> None
     assert made.rules.empty
 
 
-def test_only_a_source_whose_events_are_for_siems_has_a_classifier(kept: Engine) -> None:
+def test_only_a_source_whose_events_are_for_siems_has_a_classifier(store: Engine) -> None:
     block = WEBHOOK.model_copy(update={"classifier": "parser"})
-    assert make(kept, block).stream.classifier is None
-    change(kept, fields='{"_siemForward": true}')
-    stream = make(kept, block).stream
+    assert make(store, block).stream.classifier is None
+    change(store, fields='{"_siemForward": true}')
+    stream = make(store, block).stream
     assert (stream.classifier, stream.fields) == ("parser", {"_siemForward": True})
 
 
-def test_a_siem_that_asks_for_names_gets_them(kept: Engine) -> None:
-    assert make(kept, WEBHOOK.model_copy(update={"with_names": True})).names == {"v1": "Payroll"}
+def test_a_siem_that_asks_for_names_gets_them(store: Engine) -> None:
+    assert make(store, WEBHOOK.model_copy(update={"with_names": True})).names == {"v1": "Payroll"}
 
 
-def test_a_siem_has_the_namespace_of_its_own(kept: Engine) -> None:
+def test_a_siem_has_the_namespace_of_its_own(store: Engine) -> None:
     block = Elasticsearch(url="https://example.com", api_key=SecretStr("k"), index="logs-1password.{dataset}-prod")
-    assert make(kept, block).stream.namespace == "prod"
+    assert make(store, block).stream.namespace == "prod"
 
 
 @pytest.mark.parametrize(
@@ -257,17 +257,17 @@ def test_a_siem_has_the_namespace_of_its_own(kept: Engine) -> None:
     ],
     ids=["mask", "hash"],
 )
-def test_the_rules_of_the_source_are_applied(kept: Engine, rules: str, body: str) -> None:
-    change(kept, processing_rules=rules)
-    outcome = make(kept, WEBHOOK).apply_rules(OutgoingEvent(1, "U", 1, 1, '{"who": "Wendy"}'))
+def test_the_rules_of_the_source_are_applied(store: Engine, rules: str, body: str) -> None:
+    change(store, processing_rules=rules)
+    outcome = make(store, WEBHOOK).apply_rules(OutgoingEvent(1, "U", 1, 1, '{"who": "Wendy"}'))
     assert json.loads(outcome.body) == json.loads(body)
 
 
-def test_rules_that_are_not_valid_let_nothing_through(kept: Engine) -> None:
+def test_rules_that_are_not_valid_let_nothing_through(store: Engine) -> None:
     change(
-        kept,
+        store,
         processing_rules='{"filters": [{"name": "a", "filterType": "Exclude", "regexp": "("}], "hashAlgorithm": "A"}',
     )
     with pytest.raises(ConfigurationError) as raised:
-        make(kept, WEBHOOK)
+        make(store, WEBHOOK)
     assert [problem.path for problem in raised.value.problems] == ["1Pass.filters[0].regexp", "1Pass"]

@@ -59,11 +59,11 @@ def test_the_block_is_the_present_one_at_each_load(stored: StoredBlock) -> None:
 @SQLITE
 def test_a_source_without_a_block_is_an_error_of_the_configuration(stored: StoredBlock) -> None:
     with pytest.raises(ThirdPartyConfigError) as raised:
-        source.load_source("nobody")
+        source.load_source("missing")
     assert (raised.value.code, str(raised.value)) == (
         "configuration",
         (
-            "There is no source named 'nobody'. Create it with `onepassword-source apply FILE`. "
+            "There is no source named 'missing'. Create it with `onepassword-source apply FILE`. "
             "`onepassword-source status` lists your sources."
         ),
     )
@@ -232,7 +232,7 @@ def test_a_store_is_registered_unless_the_source_has_one(opening: None, engine: 
     assert source.store_if_open("a" * 32) is engine
 
 
-def test_a_store_that_cannot_be_upgraded_is_closed_and_opened_anew(
+def test_a_store_that_cannot_be_upgraded_is_closed_and_reopened(
     opening: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[str] = []

@@ -86,7 +86,7 @@ def execute(engine: Engine, *statements: str) -> None:
 # Which store it is
 
 
-def test_a_store_is_told_by_its_first_record(store: Engine) -> None:
+def test_the_first_audit_record_identifies_a_store(store: Engine) -> None:
     with store.connect() as connection:
         found = copying.identity(connection)
         (time_ns,) = connection.execute(text("SELECT time_ns FROM audit_log")).one()
@@ -125,7 +125,7 @@ def test_a_part_ends_with_the_batch_that_fills_it(store: Engine, copy: Engine) -
     assert progress_of(copy, "chain") == TableProgress(6, [3, 2])
 
 
-def test_the_tables_that_change_are_copied_anew_each_time(store: Engine, copy: Engine) -> None:
+def test_the_tables_that_change_are_copied_again_each_time(store: Engine, copy: Engine) -> None:
     copy_tables(store, copy)
     execute(store, "UPDATE sources SET description = 'later'", "DELETE FROM audit_log")
     copy_tables(store, copy)

@@ -133,7 +133,7 @@ def test_an_incomplete_copy_of_another_store_is_refused(empty: Engine) -> None:
     assert target.begin(empty, schema.HEAD, "A") == {}
 
 
-def test_a_store_is_not_begun_anew(engine: Engine) -> None:
+def test_a_copy_into_a_store_is_refused(engine: Engine) -> None:
     sources.save(engine, SOURCE)
     with pytest.raises(ThirdPartyConfigError, match=r"^The target database is not empty"):
         target.begin(engine, schema.HEAD, "A")
