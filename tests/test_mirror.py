@@ -21,9 +21,6 @@ TESTED_ELSEWHERE = {
     "deployments/prefect_api/database_version.py": "deployments/test_upgrade_of_releases.py",
     # Commands: their output is tested as it is printed.
     "deployments/commands/server.py": "deployments/commands/test_several_machines.py",
-    # The console: its pages show these records.
-    "deployments/console/insight_view.py": "deployments/console/pages/test_insight.py",
-    "deployments/console/view.py": "deployments/console/test_gate.py",
     # `up` and Prefect: they need the processes and the server that these tests start.
     "deployments/prefect_api/postgresql.py": "deployments/prefect_api/test_database.py",
     "deployments/prefect_api/reencrypt.py": "deployments/prefect_api/test_server_secrets.py",

@@ -42,7 +42,7 @@ class Killed:
             raise ProcessLookupError
         self.sent.append((pid, number))
         if self.ends is not None:
-            self.ends.set_result(-number)
+            asyncio.get_running_loop().call_soon(self.ends.set_result, -number)  # not before the sender goes on
 
 
 @pytest.fixture
