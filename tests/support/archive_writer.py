@@ -1,8 +1,8 @@
-"""A forwarder in small: writes events to an archive and keeps its position, to be killed at any moment.
+"""A minimal forwarder that a test may kill at any moment: it writes events to an archive and saves its position.
 
 python archive_writer.py POSITION_FILE EVENTS PER_OBJECT FORMAT URL [ENDPOINT KEY_ID KEY]
 
-It starts without Prefect and without the sandbox, and so at once.
+It needs neither Prefect nor the sandbox, so it starts fast.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Archives in tests: blocks, what arrived, and batches to write."""
+"""Helpers for tests of archives: blocks, the events in an archive, and batches to write."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def block_of(server: S3Server, prefix: str, **members: Any) -> Archive:
 
 
 def at(url: str, where: str = "s3://archive/x", **members: Any) -> Archive:
-    """An archive in a bucket of which `url` is the server."""
+    """An archive in a bucket on the S3 server at `url`."""
     return Archive(url=where, endpoint=url, access_key_id="ID", secret_key="SECRET-KEY-0123", region="r", **members)
 
 

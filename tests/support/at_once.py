@@ -1,4 +1,4 @@
-"""Two transactions that meet, or overtake each other, at a place of the test's choice."""
+"""Run two functions in threads, and interleave their transactions at a function that the test patches."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WAIT = 1.0  # seconds; who is held up by the other one's transaction does not come to the meeting
+WAIT = 1.0  # seconds; a thread that the other one's transaction blocks does not reach the barrier
 
 
 def meeting(real: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, once both have come that far, or one of them waits for the other elsewhere."""
+    """Wrap `real`: the threads wait here for each other, or for WAIT seconds if one is blocked elsewhere."""
     both = threading.Barrier(2)
 
     def met(*arguments: Any, **options: Any) -> Any:
@@ -31,7 +31,7 @@ def at_once(first: Callable[[], Any], second: Callable[[], Any]) -> list[Any]:
 
 
 class Halt:
-    """The same; but its first call halts, before or `behind` what it does, until the other one is over or waits."""
+    """Wrap `real`: its first call halts before (or `behind`) the real call while the other thread runs."""
 
     def __init__(self, real: Callable[..., Any], *, behind: bool = False) -> None:
         self._real = real
@@ -53,7 +53,7 @@ class Halt:
         self._go_on.wait(30)
 
     def overtaken(self, first: Callable[[], Any], by: Callable[[], Any]) -> list[Any]:
-        """What both gave: `first` as far as here, `by` as far as it comes, then both to their ends."""
+        """Run `first` up to the halt, `by` until it ends or is blocked, then both to the end. Returns both results."""
         with ThreadPoolExecutor(2) as pool:
             one = pool.submit(first)
             assert self._halted.wait(30) or one.result(0)

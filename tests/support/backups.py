@@ -1,4 +1,4 @@
-"""Backups of a store alone, without Prefect, for tests of the format and of what is restored."""
+"""Backups of a store alone, without Prefect, for tests of the format and of restoring."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 CLAIM = ("holder", "holder_process", "claimed_ns", "claim_expires_ns", "fence")
-"""Columns that a restored or moved store has not as it was."""
+"""Columns of a claim, which a restored or moved store does not keep."""
 
 
 def write(url: str, path: Path) -> Manifest:
-    """A backup of the store at `url`."""
+    """Write a backup of the store at `url`."""
     with opened_engine(url) as engine, path.open("wb") as file:
         archive = ArchiveWriter(file, clock.now_ns() // 10**9)
         database, store = store_writer.write_store(archive, engine, path.with_suffix(".store"))
@@ -47,7 +47,7 @@ def write(url: str, path: Path) -> Manifest:
 
 
 def restore_of(path: Path, url: str) -> StoreRestore:
-    """The restore of a backup into the database at `url`."""
+    """The step-by-step restore of a backup into the database at `url`."""
     archive = sealed_archive.open_sealed(path)
     return StoreRestore(archive, manifests.parse(archive.manifest()), url, path.with_suffix(".scratch"))
 
@@ -61,7 +61,7 @@ def restore(path: Path, url: str, *, paused: bool = False) -> None:
 
 
 def rows(engine: Engine) -> dict[str, Any]:
-    """All rows of a store but for what `settle` changes: claims, when runs are due, the record of what was done."""
+    """All rows of a store but for what `settle` changes: claims, due times of runs, records of restore and move."""
     found = read_all(engine)
     for table in ("streams", "windows", "positions"):
         for row in found[table]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 BAD_REQUEST = 400
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
-# Whatever a page can do to a server without asking: fetch, load as a part of itself, open a WebSocket.
+# All that a page may try without permission of the server: fetch, embed, open a WebSocket.
 PAGE = """<!doctype html><body><pre id="got">nothing yet</pre><script>
 const server = %(server)s, key = %(key)s, got = {};
 const body = JSON.stringify({include_secrets: true});
@@ -77,7 +77,7 @@ def find() -> str:
 
 
 def dump(url: str, profile: Path, *options: str, milliseconds: int = 10_000) -> str:
-    """The document that a headless browser has made of a page after so many milliseconds of its own time."""
+    """The HTML of a page in a headless browser after so many milliseconds of the browser's virtual time."""
     switches = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={profile}")
     command = [find(), *switches, f"--virtual-time-budget={milliseconds}", *options, "--dump-dom", url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
@@ -87,7 +87,7 @@ def dump(url: str, profile: Path, *options: str, milliseconds: int = 10_000) -> 
 
 @contextmanager
 def opened(**options: Any) -> Iterator[Page]:
-    """An empty page of a headless browser, to be driven; `options` are those of Playwright's contexts."""
+    """An empty page of a headless browser (Playwright); `options` are those of a browser context."""
     from playwright.sync_api import sync_playwright
 
     path = find()
@@ -106,9 +106,9 @@ class Observed:
     foreign: list[str] = field(default_factory=list)
     """Requested addresses of other origins."""
     failed: list[str] = field(default_factory=list)
-    """Answers of 400 and more."""
+    """Responses with a status of 400 or more."""
     errors: list[str] = field(default_factory=list)
-    """Errors of its scripts and of its console, violations of its policy among them."""
+    """Script errors and errors on the console, which include violations of the content security policy."""
 
     @property
     def found(self) -> list[str]:
@@ -116,7 +116,7 @@ class Observed:
 
 
 def observe(page: Page, origin: str) -> Observed:
-    """Note from now on what the page does."""
+    """Record from now on what the page does."""
     seen = Observed()
     own = (origin, "data:", "blob:")
     page.on("request", lambda request: None if request.url.startswith(own) else seen.foreign.append(request.url))
@@ -130,7 +130,7 @@ def observe(page: Page, origin: str) -> Observed:
 
 
 class Pages:
-    """A headless browser that stays, driven by its own debugging protocol."""
+    """One page of a running headless browser, controlled through the Chrome DevTools Protocol."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
@@ -142,11 +142,11 @@ class Pages:
         self._call("Page.navigate", {"url": url})
 
     def evaluate(self, script: str) -> Any:
-        """The value of an expression in the page; None where it fails."""
+        """The value of an expression in the page; None if it fails."""
         return self._call("Runtime.evaluate", {"expression": script, "returnByValue": True})["result"].get("value")
 
     def text(self) -> str:
-        """What a person can read on the page now."""
+        """The visible text of the page."""
         return str(self.evaluate("document.body ? document.body.innerText : ''"))
 
     def _call(self, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def pages(profile: Path) -> Iterator[Pages]:
 
 
 def read_by_another_page(server: str, script: str, key: str, profile: Path) -> dict[str, Any]:
-    """What a page of another port of this machine can read of `server`, though it knows the password."""
+    """What a page from another port of this machine can read from `server`, although it knows the password."""
     page = PAGE % {"server": json.dumps(server), "script": json.dumps(script), "key": json.dumps(key)}
     with _served({"/": page, "/own": "readable"}) as url:
         document = dump(url, profile)

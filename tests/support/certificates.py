@@ -1,4 +1,4 @@
-"""Certificates of any kind, each shown by a server that has its key, and the authority that a test trusts."""
+"""Certificates for test servers, valid and invalid ones, and the certificate authority that a test trusts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SIGNERS = {id(SERVER_KEY): "server", id(AUTHORITY_KEY): "Test Authority", id(OT
 def certificate(
     names: list[x509.GeneralName], *, days: float = 90, signed_by: ec.EllipticCurvePrivateKey = AUTHORITY_KEY
 ) -> x509.Certificate:
-    """Valid from ten days ago for `days` from now; self-signed where SERVER_KEY has signed it."""
+    """A certificate from ten days ago until `days` from now; self-signed if `signed_by` is SERVER_KEY."""
     begun = _begun("server", SERVER_KEY, signed_by, days)
     return begun.add_extension(x509.SubjectAlternativeName(names), critical=False).sign(signed_by, hashes.SHA256())
 
@@ -39,7 +39,7 @@ REJECTED = {
 
 
 def rejected_certificates() -> list[ParameterSet]:
-    """Certificates that a client must reject, each with words of the error."""
+    """Certificates that a client must reject, each with a part of the error's text."""
     return [
         pytest.param(certificate(names, days=days, signed_by=signer), words, id=name)
         for name, (names, days, signer, words) in REJECTED.items()
@@ -47,7 +47,7 @@ def rejected_certificates() -> list[ParameterSet]:
 
 
 def write_authority(path: Path) -> str:
-    """The file for SSL_CERT_FILE."""
+    """Write the authority's certificate, the file for SSL_CERT_FILE."""
     others = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment")
     unused = dict.fromkeys((*others, "key_agreement", "encipher_only", "decipher_only"), False)
     usage = x509.KeyUsage(**unused, key_cert_sign=True, crl_sign=True)

@@ -1,4 +1,4 @@
-"""A store that was filled page by page through the real commit, and the means to tamper with it."""
+"""A store that is filled page by page through the product's commit, and functions that tamper with it."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Filled:
     numbers: dict[Api, int] = field(default_factory=dict)
 
     def commit(self, api: Api, new: int, *, known: int = 0, rejected: int = 0, version: str = "v2") -> None:
-        """A page of events that are new, of some that came before, and of items that are no events."""
+        """Commit a page with `new` events, `known` ones that were committed before, and `rejected` invalid items."""
         number = self.numbers.get(api, 0)
-        # what is known stands between what is new, so that a page's positions are not those of its link
+        # known events stand between new ones, so that positions in the page differ from positions in the link
         events = [event(api, n) for n in range(number, number + new)]
         events[1:1] = [event(api, n, "again") for n in range(max(number - known, 0), number)]
         aside = [InvalidItem("no uuid", f'{{"aside": "{api} {number + n}"}}'.encode()) for n in range(rejected)]
@@ -63,8 +63,8 @@ class Filled:
         return self._claim(api).stream_id
 
     def change(self, *statements: str, **values: Any) -> None:
-        """What someone does who can write the database. `{audit}` is the id of that stream, `{third[1]}` the id of the
-        second event of its third link.
+        """Tamper with the database. `{audit}` is the id of the audit stream, `{third[1]}` the id of the
+        second event of the third link.
         """
         names = {"audit": self.id_of(Api.AUDIT), "sign_in": self.id_of(Api.SIGN_IN), "third": self.ids(3)}
         with self.engine.begin() as connection:
@@ -72,7 +72,7 @@ class Filled:
                 connection.execute(text(statement.format(**names)), values)
 
     def ids(self, link: int, api: Api = Api.AUDIT) -> list[int]:
-        """The ids of the events of a link."""
+        """The ids of the events in a link of the hash chain."""
         rows = self.ask(
             "SELECT e.id FROM chain c JOIN events e ON e.stream_id = c.stream_id AND e.id BETWEEN first_id AND last_id "
             f"WHERE c.stream_id = {self.id_of(api)} AND number = {link} ORDER BY e.id"
@@ -89,13 +89,13 @@ class Filled:
         return {found.api: found for found in verification.verify(self.engine, SOURCE.id)}
 
     def damaged(self) -> dict[str, tuple[int, str] | None]:
-        """Of each API the first damaged link and what was done to it."""
+        """By API: the first damaged link and the kind of damage; None for an intact chain."""
         found = self.prove().items()
         return {api: (one.first.link, one.first.kind) if one.first else None for api, one in found}
 
 
 def fill(engine: Engine, sizes: Sequence[int] = (5, 1, 4, 6, 3, 5)) -> Filled:
-    """Pages of these sizes in each of three streams, which take turns; some hold what came before, and no events."""
+    """Commit pages of these sizes to the three streams in turn; some also have known events or invalid items."""
     filled = Filled(engine)
     for turn, size in enumerate(sizes):
         for api in Api:

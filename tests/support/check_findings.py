@@ -1,4 +1,4 @@
-"""What `check` finds, and Prefect servers for it."""
+"""Findings of `check`, and Prefect servers for its tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each kind of claim there is, taken in one way: on a stream, on a window of a backfill, on a position of a forward."""
+"""All kinds of claims behind one interface: on a stream, on a window of a backfill, on a forwarding position."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SIEM = "soc"
 
 @dataclass(frozen=True)
 class Kind:
-    """`take` gives the claim, or None where another has it; `where` names its row in `table`."""
+    """`take` returns the claim, or None if another run holds it; `where` selects its row in `table`."""
 
     table: str
     where: str

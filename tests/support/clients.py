@@ -1,4 +1,4 @@
-"""What the tests of the client share."""
+"""Helpers for tests of the Events API client: open it, drain a stream, catch an error."""
 
 from __future__ import annotations
 

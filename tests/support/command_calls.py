@@ -1,4 +1,4 @@
-"""Commands of `onepassword-source`, called in the process of a test, and the files that they read."""
+"""Call commands of `onepassword-source` in the process of a test, and write the files that they read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class CommandCalls:
-    """Calls commands. `err` is the last one's standard error, `shown` all that was printed so far."""
+    """Calls commands. `err` is the standard error of the last one, `shown` all output so far."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
@@ -26,7 +26,7 @@ class CommandCalls:
         self.shown = ""
 
     def __call__(self, *arguments: str, code: int = cli.DONE) -> str:
-        """Standard output; for another exit code than DONE standard error, where there is no output."""
+        """Returns standard output; if `code` is not DONE and there is no output, standard error."""
         self._capsys.readouterr()
         directory = Path.cwd()
         try:
@@ -39,14 +39,14 @@ class CommandCalls:
         return out if code == cli.DONE else out or self.err
 
     def json(self, *arguments: str, code: int = cli.DONE) -> Any:
-        """What the command prints with --json, which has the form of its schema."""
+        """Returns the command's output with --json, and asserts that it matches its schema."""
         found = json.loads(self(*arguments, "--json", code=code))
         json_schemas.require_output(arguments, found)
         return found
 
 
 def source_config(name: str, api: SandboxProcess, **members: Any) -> dict[str, Any]:
-    """A source that collects from the sandbox, as `source` or in `sources` of a file."""
+    """The document of a source that collects from the sandbox: a file's `source`, or an entry of its `sources`."""
     config = {
         "name": name,
         "base_url": api.base_url,

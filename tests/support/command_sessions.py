@@ -1,4 +1,4 @@
-"""A command's session with Prefect, without a server: what it says of the Prefect that the command uses."""
+"""A command's session with Prefect, without a server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def session_of(kind: Literal["own", "temporary", "external"]) -> Callable[[], AbstractContextManager[PrefectAccess]]:
-    """Stands for `prefect_session`."""
+    """Replaces `prefect_session`: a session with this kind of Prefect server."""
 
     @contextmanager
     def session() -> Iterator[PrefectAccess]:

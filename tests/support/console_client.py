@@ -1,4 +1,4 @@
-"""The console as a browser sees it: a session's cookie, and the CSRF token with each form."""
+"""A client of the console that keeps the session's cookie and sends the CSRF token with each form."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ JOB_SECONDS = 60.0
 
 @dataclass
 class ServedConsole:
-    """A console as an application."""
+    """A console as an ASGI application, without a server."""
 
     settings: ConsoleSettings = field(default_factory=lambda: ConsoleSettings(PASSWORDS, can_act=True))
     app: Any = field(init=False)
@@ -46,19 +46,19 @@ class ServedConsole:
         return console
 
     def close(self) -> None:
-        """Close the connections to the store, if a page has opened it."""
+        """Close the connections to the store, if a page opened any."""
         self.console.stores.close()
 
 
 def as_served(app: Any) -> Any:
-    """The app as uvicorn serves it, with the proxies of the settings."""
+    """The application as uvicorn serves it, with the trusted proxies of the settings."""
     config = uvicorn.Config(app, forwarded_allow_ips=settings.trusted_proxies(), log_config=None)
     config.load()
     return config.loaded_app
 
 
 class ConsoleClient(TestClient):
-    """Requests to a console, without a session until `as_role`. `peer` is the address at the other end."""
+    """Sends requests to a console, without a session until `as_role`. `peer` is the client's IP address."""
 
     def __init__(self, served: ServedConsole, session: Session | None = None, peer: str = "testclient") -> None:
         super().__init__(as_served(served.app), client=(peer, 50000))
@@ -68,21 +68,21 @@ class ConsoleClient(TestClient):
             self.cookies.set(COOKIE, served.settings.sessions.encode(session))
 
     def as_role(self, role: Role, person: str = "Ada") -> ConsoleClient:
-        """Another browser, which has logged in to the same console."""
+        """A second client, which is logged in to the same console."""
         return self.from_peer("testclient", self.served.settings.sessions.create(role, person))
 
     def from_peer(self, peer: str, session: Session | None = None) -> ConsoleClient:
-        """Another browser, or a proxy, at this address."""
+        """A second client, or a proxy, at this address."""
         return ConsoleClient(self.served, session, peer)
 
     def page(self, path: str, status: int = 200) -> str:
-        """The HTML of a page of the console; `path` begins behind /console."""
+        """The HTML of a page of the console; `path` is relative to /console."""
         answer = self.get(f"/console{path}")
         assert answer.status_code == status, answer.text
         return answer.text
 
     def submit(self, path: str, status: int = 200, **form: str) -> str:
-        """Send a form with the CSRF token. Returns the page that shows the result; of a job, once it has ended."""
+        """Send a form with the CSRF token. Returns the page with the result; for a job, the page after its end."""
         answer = self.post_form(path, **form)
         assert answer.status_code == status, answer.text
         job = re.fullmatch(r"/console/actions/([\w-]+)", answer.url.path)
@@ -99,5 +99,5 @@ class ConsoleClient(TestClient):
 
 
 def shown_text(page: str) -> str:
-    """The text of a page without its elements, with single spaces."""
+    """The text of a page without tags, with single spaces."""
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())

@@ -1,4 +1,4 @@
-"""A reader who has the console open: reads every page, and notes how long each takes and what does not answer."""
+"""A user of the console: reads every page, and records response times and failures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OK, SEE_OTHER = 200, 303
 
 @dataclass
 class ConsoleReader:
-    """`data` is the data directory of an `up` at `origin`."""
+    """Reads the console of the `up` at `origin`, whose data directory is `data`."""
 
     origin: str
     data: Path
@@ -26,10 +26,10 @@ class ConsoleReader:
     """The longest time of each page in seconds."""
     answered: int = 0
     failed: dict[str, int] = field(default_factory=dict)
-    """By page and by what it answered with."""
+    """The number of failures, by page and status."""
 
     def read(self) -> float:
-        """Read each page that the navigation names, and one source's. The seconds of the slowest."""
+        """Read each page of the navigation, and that of one source. Returns the seconds of the slowest."""
         times = [0.0]
         with httpx.Client(base_url=self.origin, timeout=60) as client:
             try:

@@ -1,4 +1,4 @@
-"""Coverage of sources at one moment, made from the spans that they have collected, in days before its midnight."""
+"""Coverage reports at the fixed time NOW, made from collected spans. Times are given in days before MIDNIGHT."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def report_of(
     events: dict[int, int] | None = None,
     lags: dict[int, int] | None = None,
 ) -> Report:
-    """`events` and `lags` (ns) are of the stream 1, by the days before midnight."""
+    """`events` (counts) and `lags` (ns) are those of stream 1, by days before MIDNIGHT."""
     coverages = [coverage(one, NOW) for one in records]
     counts, waits = (
         {ago(day) // HOUR_NS: number for day, number in (values or {}).items()} for values in (events, lags)

@@ -1,4 +1,4 @@
-"""The examples of the documentation: fenced blocks, indented commands, and commands within sentences."""
+"""The examples in the documentation: fenced blocks, indented commands, and commands within sentences."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _OPERATORS = frozenset({"|", "||", "&", "&&", ";"})
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A block of a page: its language (`indented` for a line of an indented block), and its text without the indent."""
+    """A code block of a page: its language (`indented` for a line of an indented block) and its text without indent."""
 
     page: str
     line: int
@@ -84,13 +84,13 @@ def examples_of(path: Path) -> Iterator[Example]:
 
 
 def is_command(line: str) -> bool:
-    """True if a line of an indented block is one that a person types."""
+    """True if a line of an indented block is a command to type."""
     first = re.sub(r"^(\$ )?([A-Z_]+=\S* )*", "", line).split()[0]
     return first in OTHERS or first.rpartition("/")[2] in {PROGRAM, *OTHERS}
 
 
 def indented_prose() -> set[str]:
-    """The pages with indented lines that are no commands: drawings, output, and what belongs to an entry of a list."""
+    """The pages with indented lines that are no commands: drawings, output, and text of list entries."""
     return {
         path.relative_to(ROOT).as_posix()
         for path in PAGES
@@ -100,7 +100,7 @@ def indented_prose() -> set[str]:
 
 
 def outside_of_fences(path: Path) -> Iterator[tuple[int, str, str]]:
-    """The number of each line, the line before it, and the line."""
+    """The lines outside of fenced blocks, each with its number and the line before it."""
     fenced, before = False, ""
     for number, line in enumerate(path.read_text().splitlines(), 1):
         fence = line.strip().startswith("```")
@@ -111,7 +111,7 @@ def outside_of_fences(path: Path) -> Iterator[tuple[int, str, str]]:
 
 
 def shell_lines() -> list[Example]:
-    """Each line that a person types into a shell, without what follows `<<`."""
+    """Each line to type into a shell, without the text of here-documents."""
     return [
         Example(example.page, example.line + number, example.language, text)
         for example in examples()
@@ -122,7 +122,7 @@ def shell_lines() -> list[Example]:
 
 
 def without_heredocs(text: str) -> Iterator[tuple[int, str]]:
-    """The lines of a script with their numbers; lines that end in a backslash are joined."""
+    """The lines of a script with their numbers, without here-documents; lines that end in a backslash are joined."""
     end, joined = "", ""
     for number, line in enumerate(text.splitlines()):
         if end:
@@ -138,7 +138,7 @@ def without_heredocs(text: str) -> Iterator[tuple[int, str]]:
 
 
 def commands(line: str) -> list[list[str]]:
-    """The words of each command in a shell line, also of those in `$(…)`, without assignments and redirections."""
+    """The words of each command in a shell line, commands in `$(…)` included, without assignments and redirections."""
     line = line.removeprefix("$ ")
     found = [command for inner in re.findall(r"\$\(([^()]+)\)", line) for command in commands(inner)]
     lexer = shlex.shlex(line, posix=True, punctuation_chars=True)

@@ -1,4 +1,4 @@
-"""An empty, migrated Prefect database to start from: the migrations take seven seconds of each new home."""
+"""A copy of an empty, migrated Prefect database for each new data directory: migrations would take seven seconds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ database.wait_until_stopped()
 
 
 def put_into(data: Path) -> None:
-    """Make `data` a data directory whose Prefect has no blocks yet; one that there is stays as it is."""
+    """Put an empty Prefect database into the data directory `data`, unless it has one."""
     if (data / "prefect" / CLUSTER).exists():
         return
     make = (

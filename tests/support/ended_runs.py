@@ -1,4 +1,4 @@
-"""Runs that have ended, as they leave the store."""
+"""Leave the store as a run that has ended leaves it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def end_run(engine: Engine, source: SourceRecord = SOURCE, *, apis: tuple[Api, ...] = tuple(Api)) -> None:
-    """A run that has read some APIs to their end."""
+    """Record a run that read these APIs to their end."""
     for view in streams.of_source(engine, source.id, apis):
         claim = streams.acquire(engine, view, "run")
         assert claim

@@ -1,4 +1,4 @@
-"""A program `op` on the PATH that answers as 1Password CLI 2.39 does, for the one item that it knows."""
+"""A fake `op` on the PATH, which answers as 1Password CLI 2.39 does, for a single item."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ sys.stdout.buffer.write(answers[field[-1]])
 
 
 class FakeOp:
-    """The program in its directory."""
+    """The fake program and its directory."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -54,7 +54,7 @@ class FakeOp:
 
     @property
     def path(self) -> str:
-        """A PATH that finds it first."""
+        """A PATH with the program's directory first."""
         return os.pathsep.join([str(self.directory), os.environ.get("PATH", os.defpath)])
 
     def use(self, monkeypatch: pytest.MonkeyPatch, secret: str = SECRET) -> None:
@@ -69,6 +69,6 @@ class FakeOp:
 
     @property
     def calls(self) -> list[str]:
-        """One line of JSON for each call."""
+        """The recorded calls, one line of JSON each."""
         path = self.directory / "calls"
         return path.read_text().splitlines() if path.exists() else []

@@ -1,4 +1,4 @@
-"""A store of hundreds of sources, with streams, some events, conditions and SIEM pairs, written past its code."""
+"""A store of hundreds of sources with streams, some events, conditions and SIEM pairs, written by SQL directly."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOUR_NS = 3600 * 10**9
 
 
 def fill(engine: Engine, sources: int, *, siems: int = 1) -> None:
-    """Every 100th source is in error, every 50th is late; every 10th waits for its first SIEM, which is down."""
+    """Fill a store. Every 100th source is in error, every 50th is late, every 10th waits for a SIEM that is down."""
     now_ns = clock.now_ns()
     with engine.begin() as connection:
         for kind, rows in _rows(sources, siems, now_ns).items():
@@ -67,7 +67,7 @@ def _stream_id(number: int, place: int) -> int:
 
 
 def _event_id(stream_id: int, n: int, streams: int) -> int:
-    """Events of a stream lie scattered between those of others, as in a store that grows."""
+    """Ids that interleave the events of all streams, as in a store that grows."""
     return n * streams + stream_id
 
 

@@ -1,4 +1,4 @@
-"""A source in a real Prefect server (its own temporary one, protected as ours always is), and a clock to move."""
+"""A source on a real, temporary Prefect server with a password, and a clock that tests move."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class QuickClock(MovingClock):
 
 @dataclass
 class Source:
-    """A source of one test: its blocks are saved, its store is empty."""
+    """The source of one test: its blocks are saved on the server, its store is empty."""
 
     name: str
     url: str
@@ -93,7 +93,7 @@ class Source:
         return source_status.open_store(self.url)
 
     def request_count(self, part: str = "/api/v2/") -> int:
-        """How many requests the server got whose endpoint has `part` in it, introspections aside."""
+        """The number of requests whose endpoint has `part` in it, without introspections."""
         counts = self.sandbox.requests()["endpoints"]
         return sum(each["requests"] for name, each in counts.items() if part in name and "introspect" not in name)
 
@@ -114,7 +114,7 @@ def source(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Source]:
 
 
 def outcome(state: State[Any]) -> str:
-    """The outcome in the message of a final state, which bears one of the names that Prefect's own pages ask for."""
+    """The outcome in the message of a final state. The state itself has one of Prefect's own names, for its pages."""
     from tasks.run_state import outcome_of
 
     assert state.name in {"Completed", "Failed", "Cancelled"}, state
@@ -122,7 +122,7 @@ def outcome(state: State[Any]) -> str:
 
 
 def history(state: State[Any]) -> list[str]:
-    """The names of all states that the flow run of this final state went through."""
+    """The names of all states of the flow run that ended in this state, oldest first."""
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:

@@ -1,4 +1,4 @@
-"""Forward all that a store holds to one SIEM, as the flow does, without Prefect around it; a process to be killed.
+"""Forward all events of a store to one SIEM as the flow does, without Prefect, in a process that a test may kill.
 
 Reads {"url", "kind", "members"} from standard input, and reports {"sent", "seconds", "cpu", "most"} at the end: seconds
 of forwarding by the wall and of this process, and the most memory in bytes that the process had, imports and all.

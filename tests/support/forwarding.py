@@ -1,4 +1,4 @@
-"""A pair of source and SIEM over a store that was filled page by page, and senders with planned answers."""
+"""A pair of source and SIEM on a store that is filled page by page, and senders with planned answers."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class Pair:
         return [id_ for (id_,) in self.filled.ask(f"SELECT id FROM events WHERE stream_id = {stream} ORDER BY id")]
 
     def rejects(self, *places: int) -> list[int]:
-        """The SIEM rejects the audit events in these places, and accepts the others. Returns the ids of those."""
+        """Let the SIEM reject the audit events at these indexes and accept the others. Returns the rejected ids."""
         ids = self.ids()
         items = tuple(RejectedEvent(ids[place], f"audit-{place:06}", "400", f"no {place}") for place in places)
         positions.advance(self.engine, self.claim(), BatchOutcome(ids[0], ids[-1], len(ids) - len(items), 0, items), [])

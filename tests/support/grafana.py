@@ -1,4 +1,4 @@
-"""What Grafana does with a dashboard before it sends its queries: variables and macros, as its documentation says."""
+"""Replace the variables and macros of a dashboard's queries as Grafana does, by its documentation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_dashboard(name: str) -> dict[str, Any]:
 
 
 def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
-    """All panels but the rows."""
+    """All panels except those of type "row"."""
     return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
@@ -33,14 +33,14 @@ def targets(dashboard: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[st
 
 
 def promql(expr: str, interval: str = "1m") -> str:
-    """The expression that Prometheus gets if all values of each variable are chosen."""
+    """The expression that Grafana sends to Prometheus if all values of each variable are selected."""
     found = re.sub(r"\$(source|siem)\b", ".*", expr.replace("$__rate_interval", interval))
     assert "$" not in found, found
     return found
 
 
 def sql(text: str, from_ns: int, to_ns: int, sources: list[str], interval_s: int = 3600) -> str:
-    """The statement that PostgreSQL gets."""
+    """The statement that Grafana sends to PostgreSQL."""
     quoted = ",".join("'" + name.replace("'", "''") + "'" for name in sources)
     found = text.replace("${source:sqlstring}", quoted).replace("$__interval", f"{interval_s}s")
     while match := re.search(r"\$(__\w+)\(", found):
@@ -52,7 +52,7 @@ def sql(text: str, from_ns: int, to_ns: int, sources: list[str], interval_s: int
 
 
 def _closing(text: str, start: int) -> int:
-    """The place of the parenthesis that ends the arguments."""
+    """The index of the parenthesis that closes the arguments."""
     depth = 1
     for place in range(start, len(text)):
         depth += {"(": 1, ")": -1}.get(text[place], 0)

@@ -1,4 +1,4 @@
-"""What a server may send instead of an answer, for all that is requested over HTTP."""
+"""Invalid and endless responses of a server, for tests of every HTTP client."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ HOSTILE: Mapping[str, tuple[Mapping[str, Any], set[str]]] = {
     "garbage": ({"start": bytes(range(256)) * 4 + b"\r\n\r\n"}, {"invalid-answer"}),
     "nothing": ({"start": b""}, {"reset"}),
 }
-"""What is sent (as members of `receivers.behaviour.Behaviour`), and the codes of the error behind it."""
+"""By name: the response (members of `receivers.behaviour.Behaviour`), and the error codes that the client may raise."""
 
 
 def hostile(hostility: str) -> Callable[[socket.socket, threading.Event], None]:
-    """The same for `raw_server.listening`."""
+    """A response of HOSTILE as an answer for `raw_server.listening`."""
     sent, _ = HOSTILE[hostility]
 
     def answer(connection: socket.socket, over: threading.Event) -> None:

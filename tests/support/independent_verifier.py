@@ -1,4 +1,4 @@
-"""A verifier that shares no code with the program: what the README says of a link, and nothing else.
+"""A verifier of hash chains that shares no code with the program, written from the documentation alone.
 
 python independent_verifier.py events.db
 """
@@ -14,7 +14,7 @@ WHERE stream_id = :s AND event_id BETWEEN :a AND :b ORDER BY 1"""
 
 
 def verify(path: str) -> dict[str, int]:
-    """The first damaged link of each chain in a store, 0 where there is none."""
+    """By stream: the number of the first damaged link of its chain; 0 for an intact chain."""
     store, found = sqlite3.connect(f"file:{path}?mode=ro", uri=True), {}
     for stream, api, newest in store.execute("SELECT id, api, link FROM streams").fetchall():
         before, expected, found[api] = hashlib.sha256(b"onepassword-source chain 1").digest(), 1, 0

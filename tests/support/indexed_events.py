@@ -1,4 +1,4 @@
-"""Events of all three APIs in a store, collected page by page, for what searches them."""
+"""Events of all three APIs in a store, committed page by page, for tests of search."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BO = {"uuid": "BO", "name": "Bo Test", "email": "bo@example.org"}
 
 @dataclass
 class CollectedEvents:
-    """A source whose streams take events, under claims of their own."""
+    """A source; events can be committed to its streams, each under its own claim."""
 
     engine: Engine
     source: SourceRecord = SOURCE
@@ -87,7 +87,7 @@ def index_all(engine: Engine, size: int = 1000) -> int:
 
 
 def indexed(engine: Engine) -> list[dict[str, Any]]:
-    """The rows of the index in the order of time, with values in place of their numbers, past the code under test."""
+    """The rows of the index by time, with values in place of their ids, read without the code under test."""
     with engine.connect() as connection:
         values = {row.id: row.value for row in connection.execute(text("SELECT id, value FROM index_values"))}
         query = (
@@ -117,7 +117,7 @@ def strings(engine: Engine) -> set[str]:
 
 
 def counted(engine: Engine) -> dict[str, int]:
-    """How many rows each table of the index has."""
+    """The number of rows in each table of the index."""
     tables = ("event_index", "index_values", "user_names", "index_positions")
     with engine.connect() as connection:
         return {name: connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() for name in tables}

@@ -1,4 +1,4 @@
-"""The figures of the page Insight, reckoned slowly from the bodies alone: what the store's queries must agree with."""
+"""The figures of the page Insight, computed from the bodies in plain Python, to compare with the store's queries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = {"itemUsage": "user", "sign-in": "target_user"}
 
 
 class Seen(NamedTuple):
-    """One event, as a person reads it."""
+    """One event with its parsed body."""
 
     api: str
     source_id: str
@@ -74,7 +74,7 @@ def late_class(seen: Seen) -> int:
 
 
 def reckon(everything: list[Seen], since_ns: int, until_ns: int) -> dict[str, Any]:
-    """All figures of the events from `since_ns` to before `until_ns`, the lists in no order."""
+    """All figures of the events from `since_ns` up to and without `until_ns`; lists are not sorted."""
     span = [one for one in everything if since_ns <= one.time_ns < until_ns]
     first, after = since_ns // DAY_NS, -(-until_ns // DAY_NS)
     before = [one for one in everything if first - 120 <= one.time_ns // DAY_NS < first]

@@ -21,14 +21,14 @@ def build(directory: Path, target: str = "wheel", tree: Path = ROOT) -> Path:
 
 
 def install(directory: Path) -> Path:
-    """The `bin` of an environment that has a wheel of this checkout, and finds the rest in this environment."""
+    """Install a wheel of this checkout into a new environment; dependencies come from this one. Returns its `bin`."""
     wheel = build(directory)
     own = directory / "environment"
     subprocess.run([*PYTHON, "venv", "--without-pip", str(own)], check=True)
     pip = [*PYTHON, "pip", "--python", str(own / "bin" / "python"), "install", "--no-deps", "--no-index", "--quiet"]
     subprocess.run([*pip, str(wheel)], check=True)
     (packages,) = own.glob("lib/python*/site-packages")
-    # A directory that a .pth names has none of its own .pth files read: the editable install is not found there.
+    # Python does not read .pth files of a directory that a .pth names, so the editable install is not found.
     (packages / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
     found = subprocess.check_output(
         [str(own / "bin" / "python"), "-P", "-c", "import deployments; print(deployments.__file__)"], text=True

@@ -1,4 +1,4 @@
-"""The JSON Schemas of docs/reference/schemas, as tests use them: a member that a schema does not list is an error."""
+"""The JSON Schemas of docs/reference/schemas, made strict: a member that a schema does not list is an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SCHEMAS = ROOT / "docs" / "reference" / "schemas"
 validated: set[str] = set()
-"""The outputs that were compared with their schemas in this process."""
+"""The outputs that tests of this process compared with their schemas."""
 
 
 def read_schema(name: str) -> Any:
@@ -28,12 +28,12 @@ def read_schema(name: str) -> Any:
 
 @cache
 def validator(name: str) -> Draft202012Validator:
-    """The validator of a schema whose objects are closed."""
+    """A validator of the schema without additional properties."""
     return Draft202012Validator(_closed(read_schema(name)))
 
 
 def problems(name: str, value: Any) -> list[str]:
-    """What of the value is not as the schema says."""
+    """The violations of the schema in a value."""
     return [f"{error.json_path}: {error.message[:300]}" for error in validator(name).iter_errors(value)]
 
 
@@ -43,12 +43,12 @@ def require_schema(name: str, value: Any) -> None:
 
 
 def require_output(arguments: Sequence[str], value: Any) -> None:
-    """The output of a command has its schema."""
+    """Assert that the output of a command matches its schema."""
     require_schema(output_of(arguments, value).name, value)
 
 
 def output_of(arguments: Sequence[str], value: Any) -> JsonOutput:
-    """The output that a command prints with these arguments."""
+    """The entry of `outputs.py` for a command with these arguments and this output."""
     words = [one for one in arguments if not one.startswith("-")]
     named = [one for one in OUTPUTS if one.command.split() == words[: len(one.command.split())]]
     assert named, f"{' '.join(arguments)} has no schema"
@@ -59,7 +59,7 @@ def output_of(arguments: Sequence[str], value: Any) -> JsonOutput:
 
 
 def _closed(schema: Any) -> Any:
-    """The same, with `additionalProperties: false` in each object that lists its members."""
+    """The schema with `additionalProperties: false` in each object that lists its members."""
     if isinstance(schema, list):
         return [_closed(one) for one in schema]
     if not isinstance(schema, dict):

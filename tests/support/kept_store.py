@@ -1,4 +1,4 @@
-"""The store of an earlier version that is kept as a fixture, with rows in every table; and all rows of any store."""
+"""A store of an earlier version from tests/fixtures, with rows in every table; read and copy all rows of a store."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ VERSION = "0011"
 
 
 def unpack(path: Path) -> None:
-    """The kept store, as SQLite has it."""
+    """Write the fixture as an SQLite file."""
     path.write_bytes(gzip.decompress((FIXTURES / "store_0011.db.gz").read_bytes()))
 
 
 def fill(url: str, scratch: Path, *, upgrade: bool = True) -> None:
-    """Put the kept store into an empty database, past the code that copies stores, and upgrade it."""
+    """Copy the fixture into an empty database, without the product's code for copies, and upgrade it."""
     if url.startswith("sqlite"):
         unpack(scratch)
         scratch.replace(url.removeprefix("sqlite:///"))
@@ -61,12 +61,12 @@ def read_all(engine: Engine) -> Rows:
 
 
 def in_order(rows: list[dict[str, Any]]) -> list[list[tuple[str, Any]]]:
-    """Rows in an order that does not depend on that of their columns."""
+    """Rows sorted in a way that does not depend on the order of columns."""
     return sorted((sorted(row.items()) for row in rows), key=repr)
 
 
 def copy(rows: Rows, engine: Engine) -> None:
-    """Insert rows of an older version into PostgreSQL, with the views and sequences that it had then."""
+    """Insert rows of the earlier version into PostgreSQL, with the views and sequences of that version."""
     metadata = MetaData()
     metadata.reflect(engine)
     with engine.begin() as connection:

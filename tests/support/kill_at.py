@@ -1,4 +1,4 @@
-"""Run the command line, and SIGKILL this process before its n-th request to Prefect or transaction of the store.
+"""Run a command, and SIGKILL this process before its n-th request to Prefect or n-th transaction of the store.
 
 python kill_at.py 7 rename old new
 """

@@ -1,4 +1,4 @@
-"""Sources that commands change, and what Prefect and the store have of them."""
+"""Sources for tests of commands that change them, and their state in Prefect and the store."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def rows(query: str) -> list[tuple[Any, ...]]:
 
 
 def actions() -> list[str]:
-    """The audit log without what `apply` records of a new or changed configuration."""
+    """The actions in the audit log, without those that `apply` records for a new or changed configuration."""
     query = "SELECT action FROM audit_log WHERE action NOT IN ('create', 'configure') ORDER BY id"
     return [action for (action,) in rows(query)]
 
@@ -56,7 +56,7 @@ def in_error(source: str) -> bool:
 
 
 def fill(source: str) -> None:
-    """What a run brings: ten events of each API, and a cursor."""
+    """Commit what a run commits: ten events of each API, and a cursor."""
     engine = source_status.open_store()
     for view in streams.of_source(engine, source_status.sources(engine, source)[0].id, tuple(Api)):
         claim = streams.acquire(engine, view, "filler")
@@ -70,7 +70,7 @@ def fill(source: str) -> None:
 
 
 def fail(source: str) -> None:
-    """What a run leaves whose token was rejected."""
+    """Leave the streams as a run leaves them whose token was rejected."""
     engine = source_status.open_store()
     (status,) = source_status.sources(engine, source)
     ((fingerprint,),) = rows(f"SELECT fingerprint FROM sources WHERE id = '{status.id}'")

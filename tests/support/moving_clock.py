@@ -1,4 +1,4 @@
-"""A clock that tests move. Waits end when it has been moved far enough; nothing sleeps for real."""
+"""A clock that tests advance. Waits end once it has advanced far enough; nothing sleeps in real time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ START_NS = 1_790_000_000 * 10**9
 
 
 class MovingClock:
-    """`engine_delay` holds the caller until the clock has moved on by as much; then Prefect waits next to nothing."""
+    """`engine_delay` blocks until the clock has advanced by the delay, and returns a very short one for Prefect."""
 
     def __init__(self, now_ns: int = START_NS) -> None:
         self._now_ns = now_ns
@@ -46,6 +46,6 @@ class MovingClock:
             return min(self._sleepers, default=None)
 
     def wait_for_sleepers(self, number: int, timeout: float = 60) -> None:
-        """Until that many callers wait for the clock (in real time: threads take a moment to get there)."""
+        """Wait in real time until so many threads wait for the clock."""
         with self._moved:
             assert self._moved.wait_for(lambda: len(self._sleepers) >= number, timeout=timeout)

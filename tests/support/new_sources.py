@@ -1,4 +1,4 @@
-"""The form of a new source, and applying without a Prefect server."""
+"""The console's form for a new source, and `apply` without a Prefect server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NEW = "/sources/new"
 
 
 class FakeApply:
-    """`sources` and `source_apply` without Prefect: what was applied, and for whom runs were started."""
+    """Replaces `sources` and `source_apply`: records the applied sources, and those for which a run started."""
 
     def __init__(self) -> None:
         self.configs: list[SourceConfig] = []
@@ -47,7 +47,7 @@ def form(api: SandboxProcess, **members: str) -> dict[str, str]:
 
 
 def check(operator: ConsoleClient, given: dict[str, str]) -> tuple[str, str]:
-    """The page with the result of a check, and the id of the check."""
+    """Submit the form for a check. Returns the page with the result, and the id of the check."""
     answer = operator.post_form(NEW, **given)
     job_id = str(answer.url).partition("check=")[2]
     found = operator.served.console.jobs.find(job_id)

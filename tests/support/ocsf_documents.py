@@ -27,7 +27,7 @@ def validator(version: str, class_uid: int) -> Draft202012Validator:
 
 
 def problems(found: dict[str, Any], version: str = OCSF_VERSION) -> Iterator[str]:
-    """What the schema says against a document. It allows no member that it does not know."""
+    """The violations of the schema in a document. A member that the schema does not have is one."""
     for error in validator(version, found["class_uid"]).iter_errors(found):
         yield f"{error.json_path}: {error.message}"
 

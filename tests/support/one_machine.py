@@ -1,4 +1,4 @@
-"""A real `up` of a temporary data directory, and what a test wants to ask it."""
+"""A real `up` in a temporary data directory, and functions that start, query and stop it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SECONDS = 240
 CLOSED = {"0o600 file", "0o700 directory", "0o700 socket"}
-"""What `RunningUp.modes` says of what no other user may read."""
+"""The values of `RunningUp.modes` that give no access to other users."""
 
 
 def free_port() -> int:
@@ -45,7 +45,7 @@ def wait_until(done: Callable[[], Any], seconds: float = SECONDS) -> Any:
 
 
 def environment(directory: Path, port: int) -> dict[str, str]:
-    """What a process needs to live in `directory` alone."""
+    """The environment of a process that writes in `directory` alone."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "ONEPASSWORD_SOURCE_"))}
     kept.pop("CI", None)  # Prefect sends less where it sees this
     return {
@@ -68,7 +68,7 @@ def lives(process: psutil.Process) -> bool:
 
 
 def run_python(code: str, env: dict[str, str], cwd: Path) -> str:
-    """The output of a Python process, which must succeed."""
+    """Run code in a Python process. Returns its output; asserts that it succeeds."""
     done = subprocess.run(
         [sys.executable, "-c", code], env=env, cwd=cwd, capture_output=True, text=True, timeout=SECONDS, check=False
     )
@@ -100,7 +100,7 @@ class RunningUp:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                umask=0o022,  # of most people; the tests' own may be stricter
+                umask=0o022,  # the usual one; that of the tests may be stricter
             )
         self.wait_for("Log in with")
         self.seconds["server"] = time.monotonic() - before
@@ -142,7 +142,7 @@ class RunningUp:
             answer = httpx.request(method, url, timeout=60, trust_env=False, verify=tls.trusted(), **options)
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
-            time.sleep(0.5)  # its database is busy; Prefect's own client asks again then, too
+            time.sleep(0.5)  # its database is busy; Prefect's own client retries too
         return answer
 
     def deployment(self, name: str) -> dict[str, Any]:
@@ -151,13 +151,13 @@ class RunningUp:
         return dict(answer.json())
 
     def plan(self, name: str, start: str, count: int) -> None:
-        """Have the server plan so many runs by the schedule of the deployment, from that time on."""
+        """Let the server schedule `count` runs of the deployment from the time `start` on."""
         wanted = {"start_time": start, "end_time": "2199-01-01T00:00:00Z", "min_runs": count, "max_runs": count}
         answer = self.ask("POST", f"/api/deployments/{self.deployment(name)['id']}/schedule", json=wanted)
         assert answer.status_code == 200, answer.text
 
     def planned(self, name: str, after: str) -> list[dict[str, Any]]:
-        """The runs of the deployment that have not begun and are planned for after that time."""
+        """The scheduled runs of the deployment that are due after a time and have not started."""
         wanted = {
             "deployments": {"id": {"any_": [self.deployment(name)["id"]]}},
             "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}, "expected_start_time": {"after_": after}},
@@ -165,7 +165,7 @@ class RunningUp:
         return list(self.ask("POST", "/api/flow_runs/filter", json=wanted).json())
 
     def run(self, name: str, **parameters: Any) -> str:
-        """Start a run of the deployment; its id."""
+        """Start a run of the deployment. Returns the run's id."""
         path = f"/api/deployments/{self.deployment(name)['id']}/create_flow_run"
         answer = self.ask("POST", path, json={"parameters": parameters, "state": {"type": "SCHEDULED"}})
         assert answer.status_code == 201, answer.text
@@ -184,7 +184,7 @@ class RunningUp:
         return dict(self.ask("GET", f"/api/flow_runs/{run}").json()["state"])
 
     def kept_state(self, run: str) -> tuple[str, str]:
-        """The type of a run's state and the first word of its message, from the database: for when no server runs."""
+        """The type of a run's state and the outcome in its message, read from the database: no server need run."""
         question = (
             "SELECT state_type::text, flow_run_state.message FROM flow_run"
             " JOIN flow_run_state ON flow_run_state.id = flow_run.state_id WHERE flow_run.id = %s"
@@ -193,7 +193,7 @@ class RunningUp:
         return str(kind), str(message).partition(":")[0]
 
     def modes(self) -> dict[str, str]:
-        """The mode of everything in the data directory, as `0o600 file`; links are left out."""
+        """The mode of each path in the data directory, such as `0o600 file`; symbolic links are left out."""
         found = [path for path in self.data.rglob("*") if not path.is_symlink()]
         modes = {}
         for path in found:
@@ -202,7 +202,7 @@ class RunningUp:
         return modes
 
     def seen(self, name: str) -> list[str]:
-        """The lines of one file of the stand-in flow: its process id, directory and environment; or its pages."""
+        """The lines of a file that the stand-in flow wrote: its process id, directory and environment, or its pages."""
         path = self.directory / name
         return path.read_text().splitlines() if path.exists() else []
 
@@ -211,14 +211,14 @@ class RunningUp:
         return [me, *me.children(recursive=True)]
 
     def child(self, module: str) -> psutil.Process:
-        """The process that `up` runs of a module of deployments.one_machine."""
+        """The child process of `up` that runs a module of deployments.one_machine."""
         name = f"deployments.one_machine.{module}"
         children = filter(lives, psutil.Process(self.pid).children())
         (found,) = [one for one in children if name in one.cmdline()]
         return found
 
     def stop(self, *signals: signal.Signals) -> list[psutil.Process]:
-        """Send it signals, one after the other; which of its processes are left when it has ended."""
+        """Send signals one after the other (SIGINT by default). Returns the processes that are left at its end."""
         assert self.process is not None
         processes = self.processes()
         before = time.monotonic()
@@ -236,7 +236,7 @@ class RunningUp:
 
 @contextmanager
 def no_runs_meanwhile(up: RunningUp, *names: str) -> Iterator[None]:
-    """Apply these sources within it: the runs that collect them at once are removed, for a test that starts its own."""
+    """Apply these sources in the `with` block. The runs that `apply` starts are removed: the test starts its own."""
     pool = "/api/work_pools/onepassword-source"
     up.ask("PATCH", pool, json={"is_paused": True})
     yield

@@ -1,6 +1,6 @@
-"""A data directory and an environment of a test's own, as before Prefect is imported.
+"""A fixture: a data directory and an environment of a test's own, in the state before Prefect is imported.
 
-A test module names it as a fixture of its own: `data = own_environment.data`.
+A test module imports it as `data = own_environment.data`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,6 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delitem(sys.modules, "prefect", raising=False)
     directory = tmp_path / "it's here"
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", str(directory))
-    # What activate() writes is put back after the test.
+    # Variables that activate() sets are restored after the test.
     monkeypatch.setattr(os, "environ", os.environ.copy())
     return directory

@@ -1,4 +1,4 @@
-"""Where files of the tests are, from any test."""
+"""Paths of the tests' files."""
 
 from pathlib import Path
 
@@ -7,4 +7,4 @@ ROOT = TESTS.parent
 FIXTURES = TESTS / "fixtures"
 SUPPORT = TESTS / "support"
 STAND_IN = TESTS / "deployments" / "stand_in"
-"""The part of `up` that tests replace."""
+"""What tests run in place of parts of `up`."""

@@ -1,6 +1,6 @@
-"""A Prefect API on loopback that answers what a test plans, for clients that must cope with every answer.
+"""A fake Prefect API on loopback with planned answers, for tests of clients that must handle every answer.
 
-It is no Prefect server: tests of what Prefect does with a request use a real one.
+Tests of how Prefect handles a request use a real server.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class PrefectAnswers:
-    """`status` and `body` are the next answers; `sent` has the JSON of each request to a path."""
+    """`status` and `body` make the next answer; `sent` has the JSON of each request by path."""
 
     server: Server | None = None
     status: bytes = b"201 Created"

@@ -1,4 +1,4 @@
-"""Prefect's own database of a data directory, looked into past Prefect."""
+"""SQL on Prefect's own database in a data directory, without a Prefect server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def execute(data: Path, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-    """The rows that a statement gives; committed."""
+    """Execute and commit a statement. Returns its rows."""
     with connected(data) as connection:
         cursor = connection.execute(statement.encode(), parameters)
         return cursor.fetchall() if cursor.description else []

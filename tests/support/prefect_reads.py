@@ -1,4 +1,4 @@
-"""Reads of a Prefect server that many tests share: a single answer holds 200 objects at most."""
+"""Read all objects of a Prefect server, which returns 200 at most in a single answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PAGE = 200
 
 
 def read_all(read: Callable[..., list[Any]]) -> list[Any]:
-    """Everything that a client's method returns, page by page."""
+    """All objects that a method of the client returns, read page by page."""
     found: list[Any] = []
     while page := read(limit=PAGE, offset=len(found)):
         found += page

@@ -1,4 +1,4 @@
-"""The state of a Prefect server, without one."""
+"""The state of a Prefect server, for tests without a server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ HOSTILE = "<script>x</script>\u202e\x1b[31m"
 
 
 class FakeServer:
-    """`server_state` without Prefect."""
+    """Replaces `server_state`."""
 
     def __init__(self) -> None:
         workers = (WorkerState("up", online=True, seen_ns=1), WorkerState(HOSTILE, online=False, seen_ns=None))

@@ -1,4 +1,4 @@
-"""A real Prometheus on loopback, and promtool: those of this machine, or what install_debian.sh has unpacked."""
+"""A real Prometheus on loopback, and promtool: installed ones, or those that install_debian.sh unpacks."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 JOB = "onepassword-source"
 SCRAPE_SECONDS = 10
-"""Also how long a scrape may take: a busy machine needs seconds."""
+"""The interval and the timeout of a scrape: a busy machine needs seconds."""
 START_SECONDS = 300
 
 
 def binary(name: str) -> str:
-    """The path of `prometheus` or `promtool`; without it the test is skipped."""
+    """The path of `prometheus` or `promtool`. Skips the test if it is not installed."""
     unpacked = ROOT / ".venv" / "debian" / "usr" / "bin" / name
     found = str(unpacked) if unpacked.exists() else shutil.which(name)
     if found is None:
@@ -34,7 +34,7 @@ def binary(name: str) -> str:
 
 
 def promtool(*arguments: str, text: str | None = None) -> str:
-    """What promtool prints. It must succeed."""
+    """Run promtool. Returns its output; asserts that it succeeds."""
     done = subprocess.run([binary("promtool"), *arguments], input=text, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -47,7 +47,7 @@ class Prometheus:
     url: str
 
     def get(self, path: str, **parameters: Any) -> Any:
-        """The data of an answer that has neither an error nor a warning."""
+        """Query the API. Returns the data; asserts that the answer has no error and no warning."""
         answer = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=60, trust_env=False)
         found = answer.json()
         assert answer.status_code == httpx.codes.OK, f"{parameters}: {found}"
@@ -61,7 +61,7 @@ class Prometheus:
 
 @contextmanager
 def scraping(target: str, directory: Path, rules: Path) -> Iterator[Prometheus]:
-    """Prometheus with these rules. It has scraped the target, `host:port`, at least twice."""
+    """Run Prometheus with these rules until it has scraped the target, `host:port`, at least twice."""
     port = free_port()
     config = {
         "global": {"scrape_interval": f"{SCRAPE_SECONDS}s", "evaluation_interval": "1s"},

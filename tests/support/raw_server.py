@@ -1,4 +1,4 @@
-"""A server that answers with any bytes: redirects, drips, bombs, and what is no HTTP at all."""
+"""A server that answers with any bytes: redirects, slow bodies, decompression bombs, and bytes that are not HTTP."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def listening(
     tls: ssl.SSLContext | None = None,
     host: str = "127.0.0.1",
 ) -> Iterator[Server]:
-    """A server that keeps what it is sent, and answers each request with `answer`."""
+    """A server that records what it receives and answers each request with `answer`."""
     with socket.create_server(("127.0.0.1", 0)) as door:
         door.settimeout(10)
         scheme = "https" if tls else "http"
@@ -95,7 +95,7 @@ def then_closed(answer: bytes) -> Answer:
 
 
 def dripping(head: bytes, drop: bytes, pause: float = 0.02) -> Answer:
-    """`head`, and then `drop` again and again, faster than any read timeout, until the client hangs up."""
+    """An answer: `head`, then `drop` repeatedly, faster than any read timeout, until the client disconnects."""
 
     def send(connection: socket.socket, over: threading.Event) -> None:
         connection.sendall(head)

@@ -1,4 +1,4 @@
-"""Real syslog daemons of Debian, as tests/support/install_debian.sh unpacks them, which listen for TLS on loopback."""
+"""Real syslog daemons of Debian, unpacked by tests/support/install_debian.sh, which listen for TLS on loopback."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ destination parsed {{ file("{0}/received" template("$(format-json --scope rfc542
 log {{ source(received); destination(parsed); flags(flow-control); }};
 """
 DIRECT = 'queue.type="Direct"'
-"""What makes rsyslog write what it has read before it reads on, and so before it answers close_notify."""
+"""With it, rsyslog writes each message before it reads the next one, and so before it answers close_notify."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Message:
 
 @dataclass
 class Daemon:
-    """A daemon that is killed and started again on the same port; what it wrote stays."""
+    """A daemon that a test can kill and restart on the same port; its output file stays."""
 
     directory: Path
     port: int = 0
@@ -85,18 +85,18 @@ class Daemon:
         wait_until(self._is_ready, STOP_SECONDS)
 
     def kill(self) -> None:
-        """SIGKILL, in the middle of whatever it does."""
+        """End it with SIGKILL at any moment."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(STOP_SECONDS)
             self._process = None
 
     def lines(self) -> list[bytes]:
-        """The whole lines that were received so far, without their ends."""
+        """The complete lines received so far, without line ends."""
         return list(self.each_line())
 
     def each_line(self) -> Iterator[bytes]:
-        """The same, one after the other: millions of them do not fit into memory."""
+        """Iterate over the complete lines: millions of them do not fit into memory."""
         with contextlib.suppress(FileNotFoundError), (self.directory / "received").open("rb") as file:
             for line in file:
                 if line.endswith(b"\n"):
@@ -106,7 +106,7 @@ class Daemon:
         return [self._parsed(line) for line in self.lines()]
 
     def forget(self) -> None:
-        """Empty the file; the daemon goes on writing at its new end."""
+        """Empty the output file; the daemon continues to append to it."""
         with contextlib.suppress(FileNotFoundError):
             os.truncate(self.directory / "received", 0)
 
@@ -130,7 +130,7 @@ class Daemon:
 
 @dataclass
 class Rsyslog(Daemon):
-    """`auth_mode` is anon, x509/certvalid where a client has to show a certificate, or x509/name where `permitted`."""
+    """`auth_mode`: anon, x509/certvalid (clients need a certificate), or x509/name (of a name in `permitted`)."""
 
     driver: str = "ossl"
     auth_mode: str = "anon"
@@ -186,7 +186,7 @@ class SyslogNg(Daemon):
 
 @contextlib.contextmanager
 def running(daemon: Daemon, shown: x509.Certificate | None = None) -> Iterator[Daemon]:
-    """The daemon with a certificate for this machine, or with another one; the authority is in its directory."""
+    """Run the daemon with the certificate `shown`, by default one for this machine; its directory has the authority."""
     require()
     certificates.write_authority(daemon.directory / "authority.pem")
     chosen = shown or certificates.certificate(certificates.HERE)
@@ -204,7 +204,7 @@ def pem_of(key: ec.EllipticCurvePrivateKey) -> str:
 
 
 def require() -> None:
-    """Skip where there can be no daemons. On Debian and in CI they have to be there."""
+    """Skip the test where the daemons cannot be installed. On Debian and in CI, fail if they are missing."""
     if (DEBIAN / "ready").exists():
         return
     if os.environ.get("CI") or Path("/etc/debian_version").exists():

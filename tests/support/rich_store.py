@@ -1,4 +1,4 @@
-"""A store that has something of every kind: events, errors, conditions, quarantine, gaps, a job, rejected events."""
+"""A store with data of every kind: events, errors, conditions, quarantine, gaps, a job, rejected events."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ ACCOUNT = "A" * 26
 
 
 def create(engine: Engine) -> None:
-    """SOURCE and the SIEM `soc`, of which nothing is collected yet."""
+    """Save SOURCE and the SIEM `soc`, without events."""
     sources.save(engine, replace(SOURCE, fields={"_siemForward": True}))
     forward_pairs.save(engine, SOURCE.id, SIEM, "webhook", {}, "first")
 
 
 def fill(engine: Engine, url: str, each: int = 20) -> None:
-    """The same with so many events of each API, and all that can be wrong. The events are those of the sandbox."""
+    """Save both, with `each` events of the sandbox for each API, and with every kind of problem."""
     create(engine)
     siem_store.commit(url, SOURCE.name, each)
     lifecycle.revoke(engine, SOURCE.id)
@@ -54,7 +54,7 @@ def _fail_to_forward(engine: Engine, pair: Pair) -> None:
 
 
 def _collect_with_problems(engine: Engine) -> None:
-    """An API that stopped, one that is retried, one that was drained; an item in quarantine."""
+    """One API is stopped, one is retried, one is drained and has an item in quarantine."""
     views = {view.api: view for view in streams.of_source(engine, SOURCE.id, tuple(Api))}
     claims = {api: streams.acquire(engine, view, "run-2", by_force=True) for api, view in views.items()}
     now_ns = clock.now_ns()

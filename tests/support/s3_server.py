@@ -1,4 +1,4 @@
-"""A real S3 server in a process: `rclone serve s3`, which checks signatures and keeps objects as files."""
+"""A real S3 server in its own process: `rclone serve s3` checks signatures and stores objects as files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECRET = "secret-of-the-tests-0123456789abcdef"
 
 @dataclass(frozen=True)
 class S3Server:
-    """`files` is what the bucket holds, as the server keeps it."""
+    """`files` is the directory with the bucket's objects."""
 
     url: str
     files: Path
@@ -28,7 +28,7 @@ class S3Server:
 
 @contextlib.contextmanager
 def serving(root: Path) -> Iterator[S3Server]:
-    """A server with one empty bucket."""
+    """Run a server with one empty bucket."""
     files = root / BUCKET
     files.mkdir(parents=True)
     address = f"127.0.0.1:{_free_port()}"

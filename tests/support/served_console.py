@@ -1,4 +1,4 @@
-"""The console on a port of this machine, for browsers."""
+"""The console on a loopback port, for browsers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def served_console() -> Iterator[str]:
-    """Its origin. The store is that of the environment."""
+    """Serve the console of the environment's store. Yields its origin."""
     port = free_port()
     app = create_app(ConsoleSettings(PASSWORDS, can_act=True))
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))

@@ -1,4 +1,4 @@
-"""Sources and SIEMs for the commands that forward, and what Prefect has of them."""
+"""Sources and SIEMs for tests of commands that forward, and their blocks and deployments in Prefect."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def siem_document(name: str, splunk: Receiver, *sources: str, **config: Any) -> 
 
 
 def apply_siem(call: CommandCalls, splunk: Receiver, source: str, **config: Any) -> str:
-    """The name of a SIEM that was applied."""
+    """Apply a SIEM of the kind splunk. Returns its name."""
     siem = f"soc of {source}"
     write_document("siem.json", siem_document(siem, splunk, source, **config))
     call("apply", "siem.json")

@@ -1,6 +1,6 @@
-"""What every target has to pass: `SenderConformance`, or `HttpConformance` for those over HTTP.
+"""The tests that every target passes: `SenderConformance`, or `HttpConformance` for targets over HTTP.
 
-A test module subclasses one of them and fills in what stands first in it:
+A test module subclasses one of them and sets its abstract members:
 
     class TestSplunk(HttpConformance):
         module = "blocks.siem.splunk.sender"
@@ -58,7 +58,7 @@ COUNT = 60  # events of each API, where a test needs not all documented ones
 
 @dataclass(frozen=True)
 class Arrived:
-    """An event as the target has it: its document, and what came beside it (nothing, where the document has it)."""
+    """An event as the target has it: its document, and the facts and metadata that were sent beside the document."""
 
     document: bytes
     uuid: str
@@ -67,7 +67,7 @@ class Arrived:
 
 
 class SenderConformance:
-    """Any target. `block` and `arrived` are fixtures; the rest of what stands first are members."""
+    """Tests of any target. A subclass sets `module` and `secrets`, and implements `block`, `arrived` and `faulty`."""
 
     module: ClassVar[str]
     """The sender's module."""
@@ -77,12 +77,12 @@ class SenderConformance:
 
     @pytest.fixture
     def block(self) -> SiemBlock:
-        """A block whose target is there."""
+        """A block for a target that runs."""
         raise NotImplementedError
 
     @pytest.fixture
     def arrived(self) -> Callable[[], list[Arrived]]:
-        """All that the target has, in any order."""
+        """A function that returns all events of the target, in any order."""
         raise NotImplementedError
 
     def faulty(self) -> tuple[SiemBlock, set[str]]:
@@ -164,7 +164,7 @@ class SenderConformance:
             assert all(isinstance(part, str) for part in record.group)
 
     def require(self, sent: FormattedEvent, have: Arrived) -> None:
-        """What a target has of an event is what was to be sent."""
+        """Assert that an event arrived with its document, facts and metadata."""
         assert have.document == sent.document
         document = json.loads(have.document)
         shown = json.dumps(document, ensure_ascii=False)
@@ -254,18 +254,18 @@ class SenderConformance:
 
 
 class HttpConformance(SenderConformance):
-    """A target over HTTP. Only `vendor`, `block_at`, `arrived_in` and `faulty` are to be filled in."""
+    """Tests of a target over HTTP. A subclass implements `vendor`, `block_at`, `arrived_in` and `faulty`."""
 
     vendor: ClassVar[Callable[[], Vendor]]
     paths: ClassVar[tuple[str, ...]] = ("",)
-    """What stands in the paths of the requests by which events are sent: each is answered by a server of its own."""
+    """A part of each path to which events are sent; each path may belong to another server."""
 
     def block_at(self, url: str) -> SiemBlock:
-        """A block for a receiver at `http://127.0.0.1:port` (or https), with `secrets` in it."""
+        """A block for a receiver at `http://127.0.0.1:port` (or https), which has `secrets`."""
         raise NotImplementedError
 
     def arrived_in(self, request: Request) -> Iterable[Arrived]:
-        """The events of a request; none where it is not one with events."""
+        """The events in a request; empty for requests without events."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -281,7 +281,7 @@ class HttpConformance(SenderConformance):
     def arrived(self, receiver: Receiver) -> Callable[[], list[Arrived]]:
         return lambda: [one for request in receiver.requests for one in self.arrived_in(request)]
 
-    # Every outcome is one error, and nothing is taken for sent
+    # Each outcome is a single error, and no event counts as sent
 
     @pytest.mark.parametrize("status", [401, 403])
     def test_a_rejected_secret_is_a_configuration_error(self, receiver: Receiver, sender: Sender, status: int) -> None:
@@ -397,7 +397,7 @@ class HttpConformance(SenderConformance):
     def test_a_web_page_acknowledges_nothing(
         self, receiver: Receiver, sender: Sender, status: int, headers: dict[str, str], body: str
     ) -> None:
-        """A proxy, or a sign-in, that answers in the SIEM's place."""
+        """The answer of a proxy or a sign-in page in place of the SIEM's."""
         receiver.behave("answer", None, status=status, headers=headers, body=body)
         for ask in (lambda: self._send_one(sender), sender.check):
             with pytest.raises(ThirdPartyGenericError) as raised:
@@ -463,7 +463,7 @@ class HttpConformance(SenderConformance):
 
 
 def plain(value: object) -> str | None:
-    """As what takes texts only has it: `true`, `2`."""
+    """The value as text, for targets that store text alone: `true`, `2`."""
     return str(value).lower() if isinstance(value, bool) else None if value is None else str(value)
 
 

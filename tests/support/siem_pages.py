@@ -1,4 +1,4 @@
-"""The actions on a SIEM without a Prefect server."""
+"""The actions on a SIEM, without a Prefect server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class FakeActions:
-    """`deployments.siem_actions` without Prefect: what it would change in the store, and which calls it got."""
+    """Replaces `deployments.siem_actions`: makes its changes in the store, and records its calls."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine

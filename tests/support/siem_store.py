@@ -1,4 +1,4 @@
-"""A store with as many events as a test or a benchmark wants, committed page by page as a collection does."""
+"""A store with any number of events, committed page by page as `collect` does."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ SOURCE = SourceRecord(
 
 
 def fill(url: str, events: int) -> None:
-    """A source with so many events, rounded up to pages of a thousand, a third of them of each API.
+    """Save a source with so many events, a third for each API, rounded up to pages of a thousand.
 
-    They were received in an hour that is over, so that an archive takes them.
+    They were received before the current hour, so an archive writes them at once.
     """
     with patch("blocks.clock.now_ns", count(UNTIL_NS, 1_000_000).__next__):
         _fill(url, events)
@@ -61,7 +61,7 @@ def _fill(url: str, events: int) -> None:
 
 
 def commit(url: str, name: str, each: int) -> None:
-    """So many events of each API of a source that is there: less than a page, as a first collection brings them."""
+    """Commit `each` events (less than a page) for each API of a saved source, as its first run does."""
     engine = open_engine(url)
     source_id = sources.ids_by_name(engine)[name]
     for view in streams.of_source(engine, source_id, tuple(Api)):

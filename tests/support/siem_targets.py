@@ -1,4 +1,4 @@
-"""Every kind of SIEM, with a real server in a process of its own: for what is shown of all of them alike.
+"""Every kind of SIEM behind one interface, each with a real server in its own process.
 
 HTTP targets behave as their vendors document it (see `receivers`); syslog is a real rsyslog over TLS, the archive a
 real S3 server and a directory.
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 HTTP = ("sumo-logic", "splunk", "elasticsearch", "sentinel", "otlp", "webhook")
 KINDS = (*HTTP, "syslog", "archive", "archive-s3")
 ONCE = frozenset({"elasticsearch", "archive", "archive-s3"})
-"""Where an event is there once whatever happens: by its id, or since an object is replaced as a whole."""
+"""Targets that never store an event twice: they identify it by its id, or replace an object as a whole."""
 
 
 API_KEY = "VnVhQ2ZHY0JDZGJrUW0tZTVhT3g6dWkybHAyYXhUTm1zeWFrdzl0dk5udw=="
 
 
 class Target:
-    """A server that can be killed and started again, and the members of the block that sends to it."""
+    """A server that a test can kill and restart, and the members of the block for it."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind.removesuffix("-s3")
@@ -47,7 +47,7 @@ class Target:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The members of the block, with the format where it is to be another than the block's own."""
+        """The members of the block, with the format if a test sets another one."""
         return {**self.members, **({"event_format": self.format_name} if self.format_name else {})}
 
     @property
@@ -58,15 +58,15 @@ class Target:
         raise NotImplementedError
 
     def kill(self) -> None:
-        """SIGKILL, in the middle of whatever it does."""
+        """End it with SIGKILL at any moment."""
         raise NotImplementedError
 
     def arrived(self) -> Counter[str]:
-        """How often each uuid is there."""
+        """How often the target has each uuid."""
         raise NotImplementedError
 
     def cpu_seconds(self) -> float:
-        """What the server has used so far, user and system; 0 where it is not measured."""
+        """The server's CPU time so far, user and system; 0 if it is not measured."""
         return 0.0
 
     def close(self) -> None:
@@ -95,7 +95,7 @@ class HttpTarget(Target):
         return self.process.cpu_seconds()
 
     def behave(self, kind: Kind, times: int | None = 1, **options: Any) -> None:
-        with contextlib.suppress(httpx.HTTPError):  # it is dead at this moment: that is trouble enough
+        with contextlib.suppress(httpx.HTTPError):  # it may be dead at this moment
             self.process.behave(kind, times, **options)
 
     def arrived(self) -> Counter[str]:
@@ -127,7 +127,7 @@ class SyslogTarget(Target):
 
 
 class ArchiveTarget(Target):
-    """A directory."""
+    """An archive in a directory."""
 
     def __init__(self, kind: str, directory: Path) -> None:
         super().__init__(kind)
@@ -210,7 +210,7 @@ def running(kind: str, directory: Path) -> Iterator[Target]:
 
 
 class Forwarder:
-    """`tests/support/forwarder.py` in a process of its own."""
+    """Runs `tests/support/forwarder.py` in its own process."""
 
     def __init__(self, url: str, siem: Target) -> None:
         self._job = json.dumps({"url": url, "kind": siem.kind, "members": siem.config}).encode()
@@ -233,7 +233,7 @@ class Forwarder:
             self._end()
 
     def finish(self) -> None:
-        """Wait until it has forwarded all; raises AssertionError where it has failed."""
+        """Wait until it has forwarded all events. Raises AssertionError if it failed."""
         assert self._process is not None
         assert self._process.stdout is not None
         self.said = json.loads(self._process.stdout.read() or b"{}")
@@ -250,7 +250,7 @@ class Forwarder:
 
 
 def _uuid_in(line: bytes) -> str:
-    # The facts stand before the message, in what rsyslog has made of the structured data.
+    # rsyslog writes the structured data, which has the uuid, before the message.
     start = line.index(b'"uuid"') + len(b'"uuid"')
     return line[start:].split(b'"', 2)[1].decode()
 

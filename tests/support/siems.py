@@ -1,4 +1,4 @@
-"""Events to forward, and what tests of senders do with them."""
+"""Events to forward, and functions that format, batch and send them."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ FORMATS = ("raw", "ecs", "ocsf")
 
 @cache
 def events(api: Api, n: int = DOCUMENTED) -> tuple[OutgoingEvent, ...]:
-    """The first `n` events of the sandbox, with 0 to 9 digits in their times; pages of a hundred share a receipt.
+    """The first `n` events of the sandbox. Their times have 0 to 9 digits; each hundred share a time of receipt.
 
-    By default every documented category, type, action and type of object is among them.
+    The default `n` covers every documented category, type, action and type of object.
     """
     return tuple(_event(api, number) for number in range(n))
 
@@ -45,13 +45,13 @@ def _event(api: Api, number: int) -> OutgoingEvent:
 
 
 def event(api: Api = Api.SIGN_IN, **members: Any) -> OutgoingEvent:
-    """One event with these members in its body, beside uuid and time."""
+    """One event with these members in its body, in addition to uuid and time."""
     body = {"uuid": "A" * 26, "timestamp": "2026-03-04T05:06:07.089Z", **members}
     return OutgoingEvent(1, body["uuid"], START_NS + 89_000_000, RECEIVED_NS, json.dumps(body, separators=(",", ":")))
 
 
 def stream(api: Api = Api.SIGN_IN, **members: Any) -> StreamMetadata:
-    """The stream of a source with two fields of its own, a category and a known account."""
+    """The stream of a source with two custom fields, a category and a known account."""
     fields = {"team": "blue", "tier": 2}
     given = {"source": "1Pass", "category": "sec/1password", "fields": fields, "account": ACCOUNT, **members}
     return StreamMetadata(api, **given)
@@ -69,7 +69,7 @@ def of_events(outgoings: Iterable[OutgoingEvent], of: StreamMetadata, format_nam
 def batch(
     sender: Sender, outgoings: Iterable[OutgoingEvent], of: StreamMetadata | None = None, format_name: str = "raw"
 ) -> Batch:
-    """One batch of all these events. Where the sender makes several groups of them, use `batches`."""
+    """One batch of all these events. If the sender puts them into several groups, use `batches`."""
     made = batches(sender, outgoings, of, format_name)
     assert len(made) == 1
     return made[0]
@@ -93,5 +93,5 @@ def _batch(of: StreamMetadata, records: Sequence[EncodedRecord]) -> Batch:
 
 
 def send_all(sender: Sender, formatted_events: Sequence[FormattedEvent]) -> list[BatchResult]:
-    """Encode, batch and send them. Returns the answers."""
+    """Encode, batch and send events. Returns the results of the batches."""
     return [sender.send(one) for one in of_formatted(sender, formatted_events)]

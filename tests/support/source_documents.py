@@ -1,4 +1,4 @@
-"""The JSON document of a source as a person writes it, with members changed, and what is wrong with it."""
+"""The JSON document of a source with changed members, and the problems that the product reports for it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ EXPORT: dict[str, Any] = {
 
 
 def config_of(**members: Any) -> dict[str, Any]:
-    """The export with other members in its config; `...` takes one out."""
+    """The exported document with changed members in its config; the value `...` removes a member."""
     document = copy.deepcopy(EXPORT)
     config = {**document["source"]["config"], **members}
     document["source"]["config"] = {key: value for key, value in config.items() if value is not ...}

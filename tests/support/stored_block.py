@@ -1,4 +1,4 @@
-"""A source's block as tasks load it, without a Prefect server: its document is held in memory, and can be edited."""
+"""A source's block as tasks load it, without a Prefect server: a test can edit its document in memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class StoredBlock:
-    """The document of one source. `loads` counts how often it was loaded, `published` what Prefect was sent."""
+    """The document of one source. `loads` counts its loads; `published` has the events sent to Prefect."""
 
     def __init__(self, store_url: str) -> None:
         self.loads = 0

@@ -1,8 +1,8 @@
-"""A directory with foreign files, which detect any process that imports from it or reads settings there.
+"""Another user's directory with files that record each process which imports or reads settings from it.
 
-For each module that a Python program could import there is one that writes its name down and fails; what Prefect reads
-as settings leads to another server. Beside that, each Python process of the program under test notes what it opens or
-lists there (an audit hook, from a `sitecustomize` of the test's own).
+For each module that a program could import, the directory has one that records its name and raises; Prefect's settings
+files name another server. An audit hook, from a `sitecustomize` of the test, also records in each Python process of the
+program under test what it opens or lists there.
 """
 
 from __future__ import annotations
@@ -55,22 +55,22 @@ sys.addaudithook(note)
 class StrangersDirectory:
     path: Path
     site: Path
-    """To be put on PYTHONPATH: it has every Python process note what it opens."""
+    """The directory for PYTHONPATH with the `sitecustomize` that records what a process opens."""
 
     @property
     def imported(self) -> list[str]:
-        """The modules that were imported from there, or what else was executed."""
+        """The modules that were imported from the directory, and anything else that was executed."""
         mark = self.site / "imported"
         return [str(mark)] if mark.is_dir() else _lines(mark)
 
     @property
     def opened(self) -> list[str]:
-        """What was opened or listed there."""
+        """The files that were opened, and the directories that were listed."""
         return _lines(self.site / "opened")
 
 
 def make(path: Path, site: Path, *allowed: str) -> StrangersDirectory:
-    """Fill it. `allowed`: what a command may open there, since a person has named it."""
+    """Create the directory. `allowed`: files that commands may open, since their arguments name them."""
     path.mkdir()
     site.mkdir()
     mark = str(site / "imported")

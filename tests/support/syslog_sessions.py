@@ -1,4 +1,4 @@
-"""Syslog over TLS in tests: what is sent, and receivers that misbehave."""
+"""Syslog over TLS: events to send, and receivers that violate the protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A command in a terminal of its own, of 80 columns, with a person who waits for a text and then types."""
+"""Run a command in a pseudo-terminal of 80 columns, wait for texts in its output, and type answers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 CTRL_C = "\x03"
 _SECONDS = 120
-# Python's own pty.fork() forks, which a process with threads should not. SIGHUP is ignored, since this terminal closes
-# with the command, and would take with it what the command left behind.
+# Not pty.fork(): a process with threads should not fork. SIGHUP is ignored, since this terminal closes
+# with the command, and would end the processes that the command leaves running.
 _OWN_TERMINAL = (
     "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
     "signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
@@ -27,9 +27,9 @@ _OWN_TERMINAL = (
 def in_terminal(
     command: Sequence[str], talk: Sequence[tuple[str, str]], env: Mapping[str, str] | None = None, columns: int = 80
 ) -> tuple[int, str]:
-    """Run it; for each pair wait until the first is shown again, then type the second.
+    """Run a command. For each pair of `talk`, wait until the first text is shown, then type the second.
 
-    Returns the exit code, and all that was shown.
+    Returns the exit code and all output.
     """
     screen, terminal = pty.openpty()
     process = subprocess.Popen(

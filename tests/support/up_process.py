@@ -1,4 +1,4 @@
-"""A real `up` in a directory of its own, and what its processes take: for the fleet, the soak and the torture."""
+"""A real `up` in its own directory, and the resources that its processes use: for fleet, soak and torture."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PARTS = {
 
 @dataclass(frozen=True)
 class ResourceUsage:
-    """Of each part: CPU seconds since its processes started (ended runs included), and memory in MB (PSS)."""
+    """By part of `up`: CPU seconds since its processes started (ended runs included), and memory in MB (PSS)."""
 
     cpu: dict[str, float]
     memory: dict[str, float]
@@ -48,7 +48,7 @@ class ResourceUsage:
 
 @dataclass
 class Up:
-    """The command `up` and its data."""
+    """The command `up` and its data directory."""
 
     directory: Path
     further: dict[str, str] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Up:
         return {**kept, **own, **self.further}
 
     def start(self) -> float:
-        """Start it; in how many seconds its worker takes up runs."""
+        """Start it. Returns the seconds until its worker starts runs."""
         before = time.monotonic()
         self.further.setdefault("ONEPASSWORD_SOURCE_PORT", str(free_port()))
         with (self.directory / "up.out").open("ab") as out:
@@ -82,7 +82,7 @@ class Up:
 
     @property
     def origin(self) -> str:
-        """The address of its pages, once it has been started."""
+        """The address of its pages; needs `start` first."""
         return f"http://127.0.0.1:{self.further['ONEPASSWORD_SOURCE_PORT']}"
 
     @property
@@ -90,7 +90,7 @@ class Up:
         return (self.directory / "up.out").read_text(errors="replace")
 
     def call(self, *arguments: str, codes: frozenset[int] = frozenset({0, 1})) -> str:
-        """Run a command; its standard output. Raises RuntimeError if it ends with a code that is not one of `codes`."""
+        """Run a command. Returns its standard output; raises RuntimeError if its exit code is not one of `codes`."""
         done = subprocess.run(
             [COMMAND, *arguments], env=self.env, cwd=self.directory, capture_output=True, text=True, check=False
         )
@@ -99,7 +99,7 @@ class Up:
         return done.stdout
 
     def apply(self, name: str, document: dict[str, Any]) -> float:
-        """Apply a configuration, all of it; the seconds that it takes."""
+        """Apply a configuration. Returns the seconds that it takes."""
         file = self.directory / f"{name}.json"
         file.write_text(json.dumps(document))
         file.chmod(0o600)
@@ -114,7 +114,7 @@ class Up:
             with suppress(psutil.NoSuchProcess):
                 part = _part(process)
                 times = process.cpu_times()
-                # Runs and connections that have ended count for the process that waited for them.
+                # The CPU time of ended runs and connections is that of their parent's children.
                 ended = times.children_user + times.children_system if part in {"runs", "database"} else 0.0
                 cpu[part] = cpu.get(part, 0.0) + times.user + times.system + ended
                 memory[part] = memory.get(part, 0.0) + process.memory_full_info().pss / 1e6
@@ -129,7 +129,7 @@ class Up:
         return prefect_database.execute(self.data, statement, parameters)
 
     def stop(self) -> float:
-        """Ctrl-C; in how many seconds it has ended."""
+        """Stop it as Ctrl-C does. Returns the seconds until it has ended."""
         assert self.process is not None
         before = time.monotonic()
         with suppress(ProcessLookupError):
@@ -146,14 +146,14 @@ class Up:
         return psutil.Process(self.process.pid).num_threads()
 
     def processes(self) -> list[psutil.Process]:
-        """`up` and all that it started."""
+        """The process of `up` and all its descendants."""
         assert self.process is not None
         me = psutil.Process(self.process.pid)
         return [me, *me.children(recursive=True)]
 
 
 def _command_line(process: psutil.Process) -> list[str]:
-    """Empty where the process has ended meanwhile: a run may at any time."""
+    """Empty if the process has ended: a run may end at any time."""
     try:
         return process.cmdline()
     except psutil.Error:
@@ -162,7 +162,7 @@ def _command_line(process: psutil.Process) -> list[str]:
 
 def _part(process: psutil.Process) -> str:
     part = _named(process)
-    # The first template is a fork of the worker, and looks like it.
+    # The first template is a fork of the worker and has the same command line.
     parent = process.parent()
     return "runs" if part == "worker" and parent is not None and _named(parent) == "worker" else part
 
@@ -179,7 +179,7 @@ def free_port() -> int:
 
 
 def sources(sandbox: SandboxProcess, count: int) -> dict[str, Any]:
-    """The configuration of so many sources, each of an account of its own."""
+    """The configuration of `count` sources, each with its own account."""
     entries = [
         {
             "name": f"source-{number:03}",
@@ -199,7 +199,7 @@ def sources(sandbox: SandboxProcess, count: int) -> dict[str, Any]:
 
 @contextmanager
 def busy(loops: int) -> Iterator[None]:
-    """So many processes that do nothing but count, beside what is measured."""
+    """Load the CPU with so many busy loops, each in its own process."""
     running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(loops)]
     try:
         yield

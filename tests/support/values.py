@@ -1,4 +1,4 @@
-"""What tests share that is no fixture."""
+"""Values and assertions that many tests share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A receiver of webhooks on loopback, which keeps what it gets."""
+"""A receiver of webhooks on loopback, which records its requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Received:
 
 @contextmanager
 def webhook_receiver(status: int = 200) -> Iterator[tuple[str, list[Received]]]:
-    """Its URL, without a slash at the end, and what it has received; it answers each request with `status`."""
+    """Yields the URL, without a slash at the end, and the received requests. Each is answered with `status`."""
     received: list[Received] = []
 
     class Handler(BaseHTTPRequestHandler):
