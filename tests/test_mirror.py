@@ -12,20 +12,9 @@ BRANCHES_MAX = 5
 """A module with more branches needs a test file of its name."""
 
 TESTED_ELSEWHERE = {
-    # A direct test would repeat what these tests of their callers show. Write one, and remove the line.
-    # Backups and moves: a whole backup is restored, and a whole store moved.
-    "blocks/backup/store_reader.py": "deployments/backups/test_backup_and_restore.py",
-    "deployments/backups/backup.py": "deployments/backups/test_backup_file.py",
-    "deployments/backups/prefect_content.py": "deployments/backups/test_backup_and_restore.py",
-    "deployments/backups/prefect_restore.py": "deployments/backups/test_backup_and_restore.py",
-    "deployments/prefect_api/database_version.py": "deployments/test_upgrade_of_releases.py",
     # Commands: their output is tested as it is printed.
     "deployments/commands/server.py": "deployments/commands/test_several_machines.py",
     # `up` and Prefect: they need the processes and the server that these tests start.
-    "deployments/prefect_api/postgresql.py": "deployments/prefect_api/test_database.py",
-    "deployments/prefect_api/reencrypt.py": "deployments/prefect_api/test_server_secrets.py",
-    "deployments/prefect_api/shared_server.py": "deployments/commands/test_several_machines.py",
-    "deployments/prefect_api/source_runs.py": "deployments/test_lifecycle.py",
 }
 """Modules without a test of their name, and the test that shows what they do. This list only gets shorter."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.exceptions import ObjectNotFound, PrefectException
 from pydantic import SecretStr
 from sqlalchemy import text
 from support.forwarding import FakeSender
@@ -38,10 +38,9 @@ if TYPE_CHECKING:
     from blocks.siem.base import SiemBlock
     from blocks.siem.delivery.prepare import Preparer
 
-STATUS = httpx.Response(503, request=httpx.Request("GET", "http://127.0.0.1:9"))
 AWAY = [
     httpx.ConnectError("no"),
-    PrefectHTTPStatusError.from_httpx_error(httpx.HTTPStatusError("", request=STATUS.request, response=STATUS)),
+    PrefectException("It failed."),
     RuntimeError("the client is closed"),
 ]
 WEBHOOK = Webhook(url=SecretStr("https://example.com/events"))
