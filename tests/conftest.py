@@ -37,6 +37,7 @@ server_access.activate()
 os.chdir(_directory)  # activate() changes it
 
 from sqlalchemy import text  # noqa: E402
+from support.certificates import write_authority  # noqa: E402
 from support.moving_clock import MovingClock  # noqa: E402
 from support.values import SOURCE  # noqa: E402
 from torture.table import pytest_terminal_summary  # noqa: E402, F401 - a hook
@@ -273,6 +274,13 @@ def moving(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
     own = MovingClock()
     monkeypatch.setattr(clock, "clock", own)
     return own
+
+
+@pytest.fixture
+def one_authority(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The only one that is trusted: the system's many take longer to load than most tests here."""
+    path = tmp_path_factory.getbasetemp() / "authority.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", write_authority(path))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.command_calls import CommandCalls
+from support.lifecycle_commands import apply
 from support.one_machine import RunningUp
 from support.values import SOURCE
 
@@ -48,11 +49,39 @@ def store(migrated_sqlite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
+def url(migrated_sqlite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty store, which is the store of the environment."""
+    url = f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / 'events.db')}"
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", url)
+    return url
+
+
+@pytest.fixture
 def own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory of the test, which holds its store too."""
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{tmp_path / 'events.db'}")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def without_faults(own_directory: Path, api: SandboxProcess) -> Iterator[None]:
+    """A directory of the test's own, and a sandbox that has no faults afterwards."""
+    yield
+    api.clear_faults()
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """The name of a source, which no other test has."""
+    return str(request.node.name).removeprefix("test_")[:30] + request.node.name[-6:]
+
+
+@pytest.fixture
+def source(name: str, call: CommandCalls, api: SandboxProcess) -> str:
+    """A source that was applied, and never run."""
+    apply(call, name, api)
+    return name
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,17 +12,11 @@ from blocks.store import audit_log
 from deployments import cli, sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from deployments.sandbox.process import SandboxProcess
 
-pytestmark = pytest.mark.prefect
-
-
-@pytest.fixture(autouse=True)
-def _without_faults(own_directory: Path, api: SandboxProcess) -> Iterator[None]:
-    yield
-    api.clear_faults()
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("without_faults")]
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -19,29 +18,11 @@ from blocks.store import source_status, sources
 from deployments import cli
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from deployments.sandbox.process import SandboxProcess
 
-pytestmark = pytest.mark.prefect
-
-
-@pytest.fixture(autouse=True)
-def _without_faults(own_directory: Path, api: SandboxProcess) -> Iterator[None]:
-    yield
-    api.clear_faults()
-
-
-@pytest.fixture
-def name(request: pytest.FixtureRequest) -> str:
-    return str(request.node.name).removeprefix("test_")[:30] + request.node.name[-6:]
-
-
-@pytest.fixture
-def source(name: str, call: CommandCalls, api: SandboxProcess) -> str:
-    """A source that was applied, and never run."""
-    apply(call, name, api)
-    return name
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("without_faults")]
 
 
 def blocks(name: str) -> list[str]:

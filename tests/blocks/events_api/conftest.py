@@ -1,11 +1,10 @@
-"""A client, its sandbox, and the one authority that it trusts."""
+"""A client and its sandbox."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
-from support import certificates
 from support.clients import EVENTS, open_client
 
 from blocks.events_api.client import EventsClient
@@ -15,13 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from deployments.sandbox.process import SandboxProcess
-
-
-@pytest.fixture
-def one_authority(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The only one that is trusted: the system's many take longer to load than most tests here."""
-    path = tmp_path_factory.getbasetemp() / "authority.pem"
-    monkeypatch.setenv("SSL_CERT_FILE", certificates.write_authority(path))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from support.certificates import HERE, certificate, rejected_certificates, write_authority
+from support.certificates import HERE, certificate, rejected_certificates
 from support.tls_server import answering
 
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 DAY = 86_400
 
 
-@pytest.fixture(autouse=True)
-def one_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", write_authority(tmp_path / "authority.pem"))
+pytestmark = pytest.mark.usefixtures("one_authority")
 
 
 def test_a_name_is_resolved() -> None:

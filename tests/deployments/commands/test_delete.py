@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,31 +14,11 @@ from support.terminal import in_terminal
 from deployments import cli
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from deployments.sandbox.process import SandboxProcess
 
-pytestmark = pytest.mark.prefect
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("without_faults")]
 
 COMMAND = [sys.executable, "-m", "deployments.cli"]
-
-
-@pytest.fixture(autouse=True)
-def _without_faults(own_directory: Path, api: SandboxProcess) -> Iterator[None]:
-    yield
-    api.clear_faults()
-
-
-@pytest.fixture
-def name(request: pytest.FixtureRequest) -> str:
-    return str(request.node.name).removeprefix("test_")[:30] + request.node.name[-6:]
-
-
-@pytest.fixture
-def source(name: str, call: CommandCalls, api: SandboxProcess) -> str:
-    """A source that was applied, and never run."""
-    apply(call, name, api)
-    return name
 
 
 def test_a_purge_is_confirmed_by_typing_the_name(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,29 +9,9 @@ from support.command_calls import CommandCalls
 from support.lifecycle_commands import apply, fill
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from deployments.sandbox.process import SandboxProcess
 
-pytestmark = pytest.mark.prefect
-
-
-@pytest.fixture(autouse=True)
-def _without_faults(own_directory: Path, api: SandboxProcess) -> Iterator[None]:
-    yield
-    api.clear_faults()
-
-
-@pytest.fixture
-def name(request: pytest.FixtureRequest) -> str:
-    return str(request.node.name).removeprefix("test_")[:30] + request.node.name[-6:]
-
-
-@pytest.fixture
-def source(name: str, call: CommandCalls, api: SandboxProcess) -> str:
-    """A source that was applied, and never run."""
-    apply(call, name, api)
-    return name
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("without_faults")]
 
 
 def test_a_list_of_all_sources_in_80_columns(call: CommandCalls, source: str, api: SandboxProcess) -> None:

@@ -4,40 +4,19 @@ from __future__ import annotations
 
 import io
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from support.command_calls import CommandCalls
-from support.lifecycle_commands import SCOPES, actions, apply, fail, in_error, only_id, rows, token_of
+from support.lifecycle_commands import SCOPES, actions, fail, in_error, only_id, rows, token_of
 
 from blocks.store import source_status, sources
 from deployments import cli
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from deployments.sandbox.process import SandboxProcess
 
-pytestmark = pytest.mark.prefect
-
-
-@pytest.fixture(autouse=True)
-def _without_faults(own_directory: Path, api: SandboxProcess) -> Iterator[None]:
-    yield
-    api.clear_faults()
-
-
-@pytest.fixture
-def name(request: pytest.FixtureRequest) -> str:
-    return str(request.node.name).removeprefix("test_")[:30] + request.node.name[-6:]
-
-
-@pytest.fixture
-def source(name: str, call: CommandCalls, api: SandboxProcess) -> str:
-    """A source that was applied, and never run."""
-    apply(call, name, api)
-    return name
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("without_faults")]
 
 
 def give(monkeypatch: pytest.MonkeyPatch, token: str) -> None:

@@ -56,11 +56,13 @@ def opened_with(key: str, path: Path) -> list[bytes]:
     return [Fernet(key).decrypt(json.loads(data)) for data in stored(path)]
 
 
-def test_every_block_is_encrypted_with_the_new_key_alone(database: Path) -> None:
-    fill(database, *(encrypted(f"content {number}") for number in range(3)))
+@pytest.mark.parametrize("number", [1, 3])
+def test_every_block_is_encrypted_with_the_new_key_alone(database: Path, number: int) -> None:
+    contents = [f"content {place}" for place in range(number)]
+    fill(database, *map(encrypted, contents))
     assert reencrypt.is_encrypted_with(OLD)
-    assert reencrypt.reencrypt_blocks(OLD, NEW) == 3
-    assert opened_with(NEW, database) == [b"content 0", b"content 1", b"content 2"]
+    assert reencrypt.reencrypt_blocks(OLD, NEW) == number
+    assert [content.decode() for content in opened_with(NEW, database)] == contents
     assert reencrypt.is_encrypted_with(NEW)
     assert not reencrypt.is_encrypted_with(OLD)
 

@@ -239,6 +239,11 @@ def test_a_source_that_was_not_read_within_a_tick_gets_a_run(
     assert len(client.created) == runs
 
 
+def test_if_nothing_is_due_nothing_is_requested(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source_runs, "get_client", pytest.fail)
+    assert due(monkeypatch, Status("1Pass", (1,))) == []
+
+
 @pytest.mark.usefixtures("far_ticks")
 def test_the_source_that_has_waited_longest_is_first(
     client: Client, monkeypatch: pytest.MonkeyPatch, moving: MovingClock

@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 from receivers.otlp import Otlp as Collector
-from receivers.otlp import plain
-from receivers.server import Receiver, receiving
-from support import siems as support
+from receivers.server import Receiver
+from support.otlp_logs import members, send
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.events_api.models import Api
 from blocks.problems import ConfigurationError
-from blocks.siem.delivery.protocol import BatchResult
 from blocks.siem.otlp.block import Otlp
-from blocks.siem.otlp.sender import OtlpSender
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from blocks.siem.formats.event import OutgoingEvent
-
-
-def members(attributes: Sequence[Any]) -> dict[str, Any]:
-    names = [one.key for one in attributes]
-    assert len(names) == len(set(names))
-    return {one.key: plain(one.value) for one in attributes}
-
-
-@pytest.fixture
-def collector() -> Collector:
-    made = Collector()
-    made.keep = True
-    return made
-
-
-@pytest.fixture
-def receiver(collector: Collector) -> Iterator[Receiver]:
-    with receiving(collector) as running:
-        yield running
-
-
-def send(sender: OtlpSender, *events: OutgoingEvent, **of: Any) -> BatchResult:
-    chosen = events or support.events(Api.SIGN_IN)[:10]
-    return sender.send(support.batch(sender, chosen, support.stream(**of)))
 
 
 @pytest.mark.parametrize("text", ["a", "a=", "=b", "a b=c", "a=%0d%0aX: y", "a=é", "a:b=c"])

@@ -11,9 +11,10 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.logs.v1.logs_pb2 import SEVERITY_NUMBER_INFO, SEVERITY_NUMBER_WARN, LogRecord, ScopeLogs
 from pydantic import SecretStr
 from receivers.otlp import Otlp as Collector
-from receivers.otlp import plain, records_of, uid_of
-from receivers.server import Receiver, receiving
+from receivers.otlp import records_of, uid_of
+from receivers.server import Receiver
 from support import siems as support
+from support.otlp_logs import members, send
 from support.siem_conformance import Arrived, HttpConformance
 
 from blocks.errors import ThirdPartyConfigError, ThirdPartyGenericError
@@ -24,11 +25,10 @@ from blocks.siem.otlp.block import Otlp
 from blocks.siem.otlp.sender import OtlpSender, parse_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from receivers.request import Request
 
-    from blocks.siem.formats.event import OutgoingEvent
 
 KEY = "0123456789abcdef0123456789abcdef"
 TOKEN = "s3cret-t0ken-of-the-c0llector"
@@ -71,35 +71,11 @@ def arrived(record: LogRecord, known: Mapping[str, Any]) -> Arrived:
     return Arrived(document, uid_of(record), facts, {**{tag["name"]: tag["value"] for tag in tags}, **metadata})
 
 
-def members(attributes: Sequence[Any]) -> dict[str, Any]:
-    names = [one.key for one in attributes]
-    assert len(names) == len(set(names))
-    return {one.key: plain(one.value) for one in attributes}
-
-
-@pytest.fixture
-def collector() -> Collector:
-    made = Collector()
-    made.keep = True
-    return made
-
-
-@pytest.fixture
-def receiver(collector: Collector) -> Iterator[Receiver]:
-    with receiving(collector) as running:
-        yield running
-
-
 @pytest.fixture
 def sender(receiver: Receiver) -> Iterator[OtlpSender]:
     opened = OtlpSender(receiver.url, {"Authorization": f"Bearer {TOKEN}"})
     yield opened
     opened.close()
-
-
-def send(sender: OtlpSender, *events: OutgoingEvent, **of: Any) -> BatchResult:
-    chosen = events or support.events(Api.SIGN_IN)[:10]
-    return sender.send(support.batch(sender, chosen, support.stream(**of)))
 
 
 def only(collector: Collector) -> LogRecord:
