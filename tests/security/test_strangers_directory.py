@@ -6,6 +6,7 @@ tried: the editable one of this checkout, and a wheel in an environment of its o
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -14,10 +15,12 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
+import psycopg
 import pytest
 from receivers import sumo_logic
 from receivers.process import running_receiver
@@ -25,10 +28,11 @@ from support import installed_wheel, strangers_directory
 from support.one_machine import free_port, wait_until
 
 from deployments import cli
+from deployments.prefect_api import postgresql
 from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from receivers.process import ReceiverProcess
     from support.strangers_directory import StrangersDirectory
@@ -61,10 +65,9 @@ NAMES = "uuid,kind,name,vault_uuid\nv1,vault,Finance,\n"
 LAST = (("siem", "remove"), ("rename",), ("delete",))
 ALONE = (
     *(("up",), ("console",), ("sandbox",), ("demo",), ("secrets", "rotate")),
-    *(("server",), ("worker",), ("backup",), ("restore",), ("move",)),
+    *(("server",), ("worker",), ("restore",), ("move",)),
 )
-"""They run until they are stopped, or not beside an `up`. The last five want more than
-`up`: a passphrase, a machine, a database."""
+"""They run until they are stopped, or not beside an `up`."""
 
 
 @dataclass
@@ -98,6 +101,15 @@ class Program:
         self.require_untouched(arguments)
         return said
 
+    def elsewhere(self, **settings: str) -> Program:
+        """The same program with other settings."""
+        return replace(self, environment={**self.environment, **settings})
+
+    def stop(self, process: subprocess.Popen[str], what: str) -> None:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=SECONDS)
+        self.require_untouched(what)
+
     def require_untouched(self, what: object) -> None:
         assert (self.theirs.imported, self.theirs.opened) == ([], []), what
 
@@ -115,6 +127,7 @@ def program(request: pytest.FixtureRequest, tmp_path: Path) -> Program:
         "PYTHONPATH": str(theirs.site),
         "ONEPASSWORD_SOURCE_DATA_DIR": str(tmp_path / "data"),
         "ONEPASSWORD_SOURCE_PORT": str(free_port()),
+        "ONEPASSWORD_SOURCE_BACKUP_PASSPHRASE": "a passphrase of twenty letters",
     }
     return Program(command, theirs, environment)
 
@@ -138,6 +151,9 @@ def _call(program: Program, path: tuple[str, ...], command: Any, receiver: Recei
         program.call(*path, SIEM, "--source", NAME, "--type", "sumo-logic", "--set", 'url={"env": "SIEM_URL"}')
         wait_until(lambda: receiver.arrived().total() >= EVENTS, SECONDS)  # by a run of the worker
         return
+    if path == ("backup",):
+        program.call(*path, str(_backup_file(program)))  # it lists the directory that it writes to
+        return
     name = SIEM if path[0] == "siem" else NAME
     required = [{**REQUIRED, "name": name}[parameter.name] for parameter in command.params if parameter.required]
     arguments = OTHERS.get(path, required)
@@ -146,25 +162,85 @@ def _call(program: Program, path: tuple[str, ...], command: Any, receiver: Recei
         assert (program.theirs.path / written).stat().st_size > 0, written  # there, though the command has left it
 
 
-def test_nothing_of_it_is_used_without_up_either(program: Program) -> None:
+def _backup_file(program: Program) -> Path:
+    return program.theirs.path.with_name("backup.tar.gz")
+
+
+def test_nothing_of_it_is_used_without_up_either(program: Program, tmp_path: Path) -> None:
     """Prefect's server is started for each command."""
     with running_sandbox(events=EVENTS, days=2) as api:
         _write_source(program, api.base_url, api.token)
         program.call("apply", "source.json")
+    program.call("backup", str(_backup_file(program)))
+    restored = program.elsewhere(ONEPASSWORD_SOURCE_DATA_DIR=str(tmp_path / "restored"))
+    assert "Restored" in restored.call("restore", str(_backup_file(program)))
+    assert "Copied" in restored.call("move", "--to", f"sqlite:///{tmp_path / 'moved.db'}")
     program.call("secrets", "rotate")
     program.call("demo")
     sandbox = program.start("sandbox")
     assert sandbox.stdout is not None
     assert "127.0.0.1" in sandbox.stdout.readline()
-    sandbox.send_signal(signal.SIGTERM)
-    sandbox.communicate(timeout=SECONDS)
-    program.require_untouched("sandbox")
+    program.stop(sandbox, "sandbox")
     console = program.start("console", "--port", str(free_port()))
     assert console.stdout is not None
     wait_until(lambda: "Log in with" in console.stdout.readline(), SECONDS)
-    console.send_signal(signal.SIGTERM)
-    console.communicate(timeout=SECONDS)
-    program.require_untouched("console")
+    program.stop(console, "console")
+
+
+def test_nothing_of_it_is_used_on_several_machines(program: Program, tmp_path: Path) -> None:
+    with _postgresql(tmp_path) as url, running_sandbox(events=EVENTS, days=2) as api:
+        prefect = url("postgresql+asyncpg", "prefect")
+        server = program.elsewhere(
+            ONEPASSWORD_SOURCE_DATABASE_URL=url("postgresql", "events"),
+            PREFECT_SERVER_DATABASE_CONNECTION_URL=prefect,
+            PREFECT_SERVER_API_AUTH_STRING="admin:password",
+            PREFECT_SERVER_ENCRYPTION_KEY=base64.urlsafe_b64encode(bytes(32)).decode(),
+        )
+        client = program.elsewhere(
+            ONEPASSWORD_SOURCE_DATABASE_URL=url("postgresql", "events"),
+            ONEPASSWORD_SOURCE_DATA_DIR=str(tmp_path / "client"),
+            PREFECT_API_URL=f"http://127.0.0.1:{program.environment['ONEPASSWORD_SOURCE_PORT']}/api",
+            PREFECT_API_AUTH_STRING="admin:password",
+        )
+        server.call("migrate")
+        with _started(server, tmp_path, "server", "Prefect's API"), _started(client, tmp_path, "worker", "started!"):
+            _write_source(client, api.base_url, api.token)
+            wait_until(lambda: ": created" in client.call("apply", "source.json"), SECONDS)
+            wait_until(lambda: time.sleep(1) or _events(client) == EVENTS, SECONDS)  # by a run of the worker
+
+
+@contextmanager
+def _postgresql(directory: Path) -> Iterator[Callable[[str, str], str]]:
+    """A cluster with two databases. What it gives makes a URL of a scheme and a database."""
+    if not postgresql.is_installed():
+        pytest.skip(postgresql.unavailable_reason())
+    cluster = postgresql.cluster_in(directory)
+    cluster.make()
+    with (directory / "database.log").open("wb") as log:
+        process = cluster.start(log.fileno())
+    try:
+        assert cluster.wait_until_ready()
+        host = quote(str(cluster.sockets), safe="")
+        with psycopg.connect(f"postgresql://postgres@/postgres?host={host}", autocommit=True) as connection:
+            connection.execute("CREATE DATABASE events")
+            connection.execute("CREATE DATABASE prefect")
+        yield lambda scheme, name: f"{scheme}://postgres@/{name}?host={host}"
+    finally:
+        cluster.stop()
+        process.wait(SECONDS)
+
+
+@contextmanager
+def _started(program: Program, directory: Path, command: str, sign: str) -> Iterator[None]:
+    """A command that runs until it is stopped. `sign` is in its output once it works."""
+    out = directory / f"{command}.out"
+    with out.open("w") as file, program.start(command, out=file) as process:
+        try:
+            wait_until(lambda: sign in out.read_text() or process.poll() is not None, SECONDS)
+            assert process.poll() is None, out.read_text()
+            yield
+        finally:
+            program.stop(process, command)
 
 
 @contextmanager
