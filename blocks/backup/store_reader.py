@@ -8,13 +8,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from blocks.backup.manifest import STORE_FILE
+from blocks.backup.room import require_room
 from blocks.backup.sealed_archive import CHUNK, Part
 from blocks.errors import FirstPartyGenericError
 from blocks.store import schema
-from blocks.store.engine import opened_engine, reading, sqlite_path, store_errors, writing
+from blocks.store.engine import consequence, opened_engine, reading, sqlite_path, store_errors, writing
 from blocks.store.transfer import content, copy_text, copying, rows, settling, snapshot, target
 from blocks.store.transfer.table_layout import tables_of
 
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
     from blocks.store.transfer.rows import Rows
     from blocks.store.transfer.table_layout import TableLayout
 
+NOTHING = "Nothing of it is in place; the backup is as it was."
+UNUSED = "What was copied is not used before the restore is complete; the backup is as it was."
+ROOM = 1.2
+"""Free space that a restored file of SQLite needs, in sizes of its content: the file, and the log of its upgrade."""
+DAMAGED = frozenset({11, 26})
+"""SQLite's codes for a file that is no database, or a damaged one. Others are those of the disk."""
 ENDS = ("", "-wal", "-shm", "-journal")
 
 
@@ -41,6 +48,11 @@ class StoreRestore:
     scratch: Path
     """A name for a copy of the store's file, in a directory with room for it."""
 
+    @property
+    def is_file(self) -> bool:
+        """True for SQLite: then the store is placed as a whole."""
+        return sqlite_path(self.url) is not None
+
     def require_empty(self) -> None:
         """Raises ThirdPartyConfigError if the database holds a store."""
         path = sqlite_path(self.url)
@@ -48,6 +60,13 @@ class StoreRestore:
             return
         with opened_engine(self.url) as engine:
             target.require_empty(engine)
+
+    def require_room(self) -> None:
+        """Raises FirstPartyGenericError if the disk of an SQLite file is too small. That of a server is not visible."""
+        path = sqlite_path(self.url)
+        if path is not None:
+            size = sum(part.size for part in self.manifest.parts if part.name.startswith("store/"))
+            require_room(Path(path).absolute().parent, size * ROOM, NOTHING, self._hint())
 
     def is_placed(self) -> bool:
         """True if an earlier call, which was interrupted, has restored the store already."""
@@ -60,38 +79,50 @@ class StoreRestore:
             with store_errors(), reading(engine).connect() as connection:
                 return target.holds_anything(connection)
 
-    def place(self, advance: Callable[[int], object] = lambda _: None) -> None:
-        """Restore the store: complete or not at all. `advance` is called with numbers of bytes or rows.
+    def place(self, advance: Callable[[int], object] = lambda _: None, *, paused: bool = False) -> None:
+        """Restore the store and settle it. `advance` is called with numbers of bytes or rows.
 
-        Raises FirstPartyGenericError if the disk is full or the database does not answer.
+        A file of SQLite is in place complete or not at all. Raises FirstPartyGenericError if the disk is full or the
+        database does not answer.
         """
         path = sqlite_path(self.url)
-        try:
-            self._place(None if path is None else Path(path), advance)
-        except OSError as error:
-            raise FirstPartyGenericError(
-                f"The store could not be restored: {error.strerror}. Nothing of it is in place.",
-                hint="Free space there, and run the same command again.",
-                code="backup-space",
-            ) from None
+        with consequence(NOTHING if path else UNUSED, self._hint()):
+            try:
+                self._place(None if path is None else Path(path), advance, paused=paused)
+            except OSError as error:
+                raise FirstPartyGenericError(
+                    f"The store could not be restored: {error.strerror}. {NOTHING if path else UNUSED}",
+                    hint=self._hint(),
+                    code="backup-space",
+                ) from None
 
-    def _place(self, path: Path | None, advance: Callable[[int], object]) -> None:
+    def _hint(self) -> str:
+        path = sqlite_path(self.url)
+        where = "for the database" if path is None else f"in {Path(path).absolute().parent}"
+        return f"Free space {where}, and run the same command again."
+
+    def _place(self, path: Path | None, advance: Callable[[int], object], *, paused: bool) -> None:
         if path is not None:
-            self._place_file(path, advance)
-        elif self.manifest.database == "sqlite":
+            self._place_file(path, advance, paused=paused)
+            return
+        if self.manifest.database == "sqlite":
             self._copy_into_postgresql(advance)
         else:
             with opened_engine(self.url) as engine:
                 self._load_rows(engine, advance)
+        self.settle(paused=paused)
 
     def settle(self, *, paused: bool) -> None:
         """Bring the restored store to the newest version, and void the claims of runs of the other machine."""
-        with opened_engine(self.url) as engine:
+        self._settle(self.url, paused=paused)
+
+    def _settle(self, url: str, *, paused: bool) -> None:
+        with opened_engine(url) as engine:
             schema.upgrade(engine)
             with writing(engine) as connection:
                 settling.settle(connection, "restore", paused=paused, backup=self.manifest.created)
 
-    def _place_file(self, path: Path, advance: Callable[[int], object]) -> None:
+    def _place_file(self, path: Path, advance: Callable[[int], object], *, paused: bool) -> None:
         part = path.with_name(path.name + ".restoring")
         _remove(part)
         try:
@@ -100,6 +131,8 @@ class StoreRestore:
             else:
                 with opened_engine(f"sqlite:///{part}") as engine:
                     self._load_rows(engine, advance)
+            _require_readable(part)
+            self._settle(f"sqlite:///{part}", paused=paused)
             _flush_log(part)
             _remove(path)  # an empty store, if any
             part.replace(path)
@@ -202,20 +235,28 @@ def _write(path: Path, file: IO[bytes], advance: Callable[[int], object]) -> Non
         os.fsync(descriptor)
 
 
-def _flush_log(path: Path) -> None:
-    """Write the log into the file, so that the file alone is the store."""
-    with opened_engine(f"sqlite:///{path}") as engine:
+def _require_readable(path: Path) -> None:
+    """Raises FirstPartyGenericError if the file is no store: as the backup of one that was damaged already."""
+    with store_errors(), opened_engine(f"sqlite:///{path}") as engine:
         try:
             with reading(engine).connect() as connection:
-                connection.exec_driver_sql("COMMIT")
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-                connection.exec_driver_sql("BEGIN")
-        except SQLAlchemyError as error:
+                connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF not in DAMAGED:
+                raise
             raise FirstPartyGenericError(
                 f"The restored store {path} cannot be opened.",
                 hint="Use another backup, and please report this.",
                 code="backup-damaged",
             ) from error
+
+
+def _flush_log(path: Path) -> None:
+    """Write the log into the file, so that the file alone is the store."""
+    with store_errors(), opened_engine(f"sqlite:///{path}") as engine, reading(engine).connect() as connection:
+        connection.exec_driver_sql("COMMIT")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.exec_driver_sql("BEGIN")
     for end in ENDS[1:]:
         path.with_name(path.name + end).unlink(missing_ok=True)
 

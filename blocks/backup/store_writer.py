@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from blocks.backup.manifest import STORE_FILE, StoreContent, TableEntry
-from blocks.errors import FirstPartyGenericError
+from blocks.backup.room import require_room
 from blocks.store import schema
-from blocks.store.engine import is_sqlite
+from blocks.store.engine import consequence, is_sqlite
 from blocks.store.transfer import content, snapshot
 from blocks.store.transfer.table_layout import tables_of
 
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from blocks.backup.sealed_archive import ArchiveWriter
     from blocks.store.transfer.table_layout import TableLayout
 
+NO_BACKUP = "No backup was made; the store is not affected."
+MORE_ROOM = "Free space there, or name a file on another disk: onepassword-source backup /other/disk/FILE"
 ROOM = 1.3
 """Free space that a backup of SQLite needs, in sizes of the store: the copy, and the archive that it is packed into."""
 
@@ -46,7 +47,7 @@ def _write_file(archive: ArchiveWriter, path: str, scratch: Path, advance: Calla
         _require_room(path, scratch)
         snapshot.copy_file(path, scratch, advance)
         archive.add_file(STORE_FILE, scratch, advance)
-        with snapshot.opened_copy(scratch) as connection:
+        with consequence(NO_BACKUP, MORE_ROOM), snapshot.opened_copy(scratch) as connection:
             return _content(connection, content.row_counts(connection, tables_of(schema.HEAD)))
     finally:
         for end in ("", "-wal", "-shm", "-journal"):
@@ -81,12 +82,4 @@ def _content(connection: Connection, rows: dict[str, int]) -> StoreContent:
 
 
 def _require_room(path: str, scratch: Path) -> None:
-    size = Path(path).stat().st_size
-    free = shutil.disk_usage(scratch.parent).free
-    if free < size * ROOM:
-        raise FirstPartyGenericError(
-            f"There is too little space for a backup in {scratch.parent}: {free / 1e9:,.1f} GB are free, and the store "
-            f"has {size / 1e9:,.1f} GB. No backup was made; the store is not affected.",
-            hint="Name a file on another disk: onepassword-source backup /other/disk/FILE",
-            code="backup-space",
-        )
+    require_room(scratch.parent, Path(path).stat().st_size * ROOM, NO_BACKUP, MORE_ROOM)

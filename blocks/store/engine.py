@@ -107,6 +107,17 @@ def store_errors() -> Iterator[None]:
         ) from None
 
 
+@contextmanager
+def consequence(text: str, hint: str) -> Iterator[None]:
+    """Add to an error of the database what it means for the data of this work, and what to do."""
+    try:
+        yield
+    except FirstPartyGenericError as error:
+        if error.code != "store":
+            raise
+        raise FirstPartyGenericError(f"{error.message} {text}", hint=hint, code="transfer") from None
+
+
 def advisory_lock(connection: Connection, name: str) -> None:
     """Take the lock of this name until the transaction ends; wait while another transaction has it.
 

@@ -79,6 +79,7 @@ def require_possible(backup: OpenedBackup, store: StoreRestore) -> None:
     begun = restore_marker.read()
     if begun is None:
         store.require_empty()
+        store.require_room()
     elif begun != backup.archive.sha256:
         raise FirstPartyGenericError(
             "The restore of another backup was interrupted here, and is not complete. Nothing was changed.",
@@ -105,9 +106,15 @@ def place_store(
 ) -> None:
     """Restore the store, unless an earlier call has done so. `advance` is called with numbers of bytes or rows."""
     restore_marker.write(backup.archive.sha256)
-    if not store.is_placed():
-        store.place(advance)
-    store.settle(paused=paused)
+    if store.is_placed():
+        store.settle(paused=paused)
+        return
+    try:
+        store.place(advance, paused=paused)
+    except FirstPartyGenericError:
+        if store.is_file:
+            restore_marker.remove()  # everything is as it was before
+        raise
 
 
 def place_prefect(

@@ -21,13 +21,22 @@ def read() -> str | None:
 
 
 def write(sha256: str) -> None:
-    """Record that the restore of this backup has begun."""
+    """Record that the restore of this backup has begun. Raises FirstPartyGenericError if that cannot be written."""
     part = _path().with_suffix(".part")
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123 - needs a mode
-        file.write(f"{sha256}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(_path())
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w") as file:  # noqa: PTH123 - needs a mode
+            file.write(f"{sha256}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(_path())
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise FirstPartyGenericError(
+            f"The restore cannot begin: {error.strerror}. Nothing was restored; the backup is as it was.",
+            hint=f"Free space in {part.parent}, and run the same command again.",
+            code="restore",
+        ) from None
 
 
 def remove() -> None:

@@ -56,8 +56,7 @@ def restore(path: Path, url: str, *, paused: bool = False) -> None:
     """Restore a backup, as the command does."""
     wanted = restore_of(path, url)
     wanted.require_empty()
-    wanted.place()
-    wanted.settle(paused=paused)
+    wanted.place(paused=paused)
 
 
 def rows(engine: Engine) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from blocks import clock
 from blocks.errors import FirstPartyGenericError
 from blocks.store import claims, schema
-from blocks.store.engine import is_sqlite, reading, store_errors, writing
+from blocks.store.engine import consequence, is_sqlite, reading, store_errors, writing
 from blocks.store.tables import PositionRow, StreamRow, WindowRow, table_of
 from blocks.store.transfer import content, copying, proof, settling, target
 from blocks.store.transfer.table_layout import tables_of
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from blocks.store.transfer.proof import SourceProof
 
 _CLAIMED: dict[type[SQLModel], str] = {StreamRow: "collects", WindowRow: "reads a backfill", PositionRow: "forwards"}
+
+UNCHANGED = "The copy is not complete, so no command uses it. The store is unchanged, and still yours to use."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def move(
     ThirdPartyConfigError if the target is not empty.
     """
     tables = tables_of(schema.HEAD)
-    with writing(engine) as source:
+    with consequence(UNCHANGED, _continue_hint(to)), writing(engine) as source:
         _lock(source)
         _require_no_claims(source)
         progress = target.begin(to, schema.HEAD, copying.identity(source))
@@ -70,6 +72,11 @@ def move(
                 settling.settle(connection, "move", events=rows["events"], target=to.dialect.name)
                 target.finish(connection, schema.HEAD)
     return result
+
+
+def _continue_hint(to: Engine) -> str:
+    copy = f" Or remove {to.url.database}." if is_sqlite(to) else ""
+    return f"See whether there is space for the copy, and run the same command again: it continues.{copy}"
 
 
 def _lock(connection: Connection) -> None:

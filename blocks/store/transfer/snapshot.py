@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from blocks.errors import FirstPartyGenericError
-from blocks.store.engine import open_engine, reading, store_errors
+from blocks.store.engine import opened_engine, reading, store_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ def copy_file(path: str, target: Path, advance: Callable[[int], object] = lambda
             copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
     except sqlite3.Error as error:
         raise FirstPartyGenericError(
-            f"The store {path} could not be copied: {error}. The store is not affected.",
+            f"The store {path} could not be copied: {error}. No backup was made; the store is not affected.",
             hint="Free space for the backup, or give it a path on another disk; `onepassword-source check NAME` checks "
             "the store.",
             code="backup-copy",
@@ -74,10 +74,8 @@ def postgresql_snapshot(engine: Engine) -> Iterator[Connection]:
 @contextmanager
 def opened_copy(path: Path) -> Iterator[Connection]:
     """A connection to a copy that `copy_file` has made."""
-    engine = open_engine(f"sqlite:///{path}")
-    with store_errors(), reading(engine).connect() as connection:
+    with opened_engine(f"sqlite:///{path}") as engine, store_errors(), reading(engine).connect() as connection:
         yield connection
-    engine.dispose()
 
 
 def text_parts(connection: Connection, table: TableLayout) -> Iterator[tuple[bytes, int]]:

@@ -14,7 +14,7 @@ from support.kept_store import fill
 from support.values import SOURCE, require_proof
 
 from blocks.backup import manifest as manifests
-from blocks.backup import store_writer
+from blocks.backup import room
 from blocks.errors import FirstPartyGenericError, StoreVersionError, ThirdPartyConfigError
 from blocks.events_api.models import Api, Event, Page
 from blocks.store import audit_log, pages, schema, sources, streams
@@ -216,7 +216,7 @@ def test_too_little_space_is_found_before_the_copy(
 ) -> None:
     if not full_url.startswith("sqlite"):
         pytest.skip("the rows of PostgreSQL are packed without a copy")
-    monkeypatch.setattr(store_writer.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10})())
     with pytest.raises(FirstPartyGenericError, match="too little space"):
         backups.write(full_url, tmp_path / "b.tar.gz")
     assert not (tmp_path / "b.store").exists()

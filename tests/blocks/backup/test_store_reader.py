@@ -155,8 +155,8 @@ def test_a_disk_that_refuses_is_an_error_and_nothing_is_in_place(to: Path, store
     assert (raised.value.code, str(raised.value)) == (
         "backup-space",
         (
-            "The store could not be restored: No such file or directory. Nothing of it is in place. Free space there, "
-            "and run the same command again."
+            "The store could not be restored: No such file or directory. Nothing of it is in place; the backup is as "
+            f"it was. Free space in {to.parent / 'gone'}, and run the same command again."
         ),
     )
 
@@ -224,7 +224,7 @@ def test_rows_go_into_postgresql_as_they_are(empty_url: str, tmp_path: Path) -> 
     assert not restore.is_placed()
     restore.place()
     assert fields(empty_url) == STORED
-    assert not restore.is_placed(), "there is no sign that anything has happened in this store"
+    assert restore.is_placed(), "it was settled, and the audit log says so"
 
 
 @ON_POSTGRESQL

@@ -57,8 +57,10 @@ def archive(path: Path, **parts: bytes) -> Path:
 class Store:
     """The restore of a store that only records its calls."""
 
-    def __init__(self, *, placed: bool = False) -> None:
+    def __init__(self, *, placed: bool = False, is_file: bool = True, fails: bool = False) -> None:
         self.placed = placed
+        self.is_file = is_file
+        self.fails = fails
         self.calls: list[object] = []
 
     def require_empty(self) -> None:
@@ -67,8 +69,13 @@ class Store:
     def is_placed(self) -> bool:
         return self.placed
 
-    def place(self, advance: Callable[[int], object]) -> None:
-        self.calls.append(("place", restore_marker.read()))
+    def require_room(self) -> None:
+        self.calls.append("require room")
+
+    def place(self, advance: Callable[[int], object], *, paused: bool) -> None:
+        self.calls.append(("place", restore_marker.read(), paused))
+        if self.fails:
+            raise FirstPartyGenericError("The disk is full.")
         advance(7)
 
     def settle(self, *, paused: bool) -> None:
@@ -134,7 +141,7 @@ def require_possible(backup: OpenedBackup, store: Any) -> str:
 def test_a_new_restore_needs_an_empty_database(backup: OpenedBackup) -> None:
     store: Any = Store()
     restore.require_possible(backup, store)
-    assert store.calls == ["require empty"]
+    assert store.calls == ["require empty", "require room"]
 
 
 def test_an_interrupted_restore_of_the_same_backup_goes_on(backup: OpenedBackup) -> None:
@@ -193,10 +200,19 @@ def test_the_store_is_placed_behind_the_marker_and_settled(backup: OpenedBackup,
     store: Any = Store()
     done: list[int] = []
     restore.place_store(backup, store, paused=paused, advance=done.append)
-    assert store.calls == [("place", backup.archive.sha256), ("settle", paused)]
+    assert store.calls == [("place", backup.archive.sha256, paused)]
     assert done == [7]
     with pytest.raises(FirstPartyGenericError, match="was interrupted"):
         restore_marker.require_complete()
+
+
+@pytest.mark.parametrize("is_file", [True, False])
+def test_a_file_that_could_not_be_placed_leaves_no_marker(backup: OpenedBackup, is_file: bool) -> None:
+    """A copy in PostgreSQL stays, to be continued; so does its marker."""
+    store: Any = Store(is_file=is_file, fails=True)
+    with pytest.raises(FirstPartyGenericError, match="The disk is full"):
+        restore.place_store(backup, store, paused=False)
+    assert restore_marker.read() == (None if is_file else backup.archive.sha256)
 
 
 def test_a_store_that_is_in_place_is_settled_again_and_not_placed(backup: OpenedBackup) -> None:

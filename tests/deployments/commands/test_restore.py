@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 from support import backups
 from support.command_calls import CommandCalls
 from support.kept_store import fill
+from support.small_disk import small_disk
 
+from blocks.backup import store_reader
 from blocks.store.engine import open_engine
 from deployments import cli
 from deployments.prefect_api import file_lock, restore_marker
@@ -79,3 +83,33 @@ def test_another_unfinished_restore_is_not_mixed_with_it(call: CommandCalls, bac
 
 def test_a_file_that_is_missing_is_named(call: CommandCalls, tmp_path: Path) -> None:
     assert "none cannot be read" in call("restore", str(tmp_path / "none"), code=cli.WRONG_USE)
+
+
+def test_on_a_full_disk_the_directory_is_as_before(
+    call: CommandCalls, backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = tmp_path / "disk"
+    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATA_DIR", str(disk))
+    monkeypatch.delenv("ONEPASSWORD_SOURCE_DATABASE_URL")
+    with small_disk(disk, 100) as grow:
+        with monkeypatch.context() as patched:
+            patched.setattr(store_reader, "require_room", lambda *_: None)  # the disk becomes full meanwhile
+            said = call("restore", str(backup), "--without-secrets", code=cli.IN_ERROR)
+        assert "Nothing of it is in place" in said
+        assert "run the same command again" in said
+        assert [path.name for path in disk.iterdir() if path.stat().st_size] == []
+        restore_marker.require_complete()  # `up` may start
+        grow()
+        assert "Sound: Example" in call("restore", str(backup), "--without-secrets")
+
+
+def test_a_restore_that_cannot_be_recorded_does_not_begin(
+    call: CommandCalls, backup: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(restore_marker.os, "fsync", fail)
+    said = call("restore", str(backup), "--without-secrets", code=cli.IN_ERROR)
+    assert "The restore cannot begin: No space left on device. Nothing was restored" in said
+    assert [path.name for path in data.iterdir() if path.stat().st_size] == []
