@@ -65,7 +65,7 @@ def own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def without_faults(own_directory: Path, api: SandboxProcess) -> Iterator[None]:
+def clean_sandbox(own_directory: Path, api: SandboxProcess) -> Iterator[None]:
     """A directory of the test's own, and a sandbox that has no faults afterwards."""
     yield
     api.clear_faults()

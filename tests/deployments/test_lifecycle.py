@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from deployments.sandbox.process import SandboxProcess
 
-pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("without_faults")]
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("clean_sandbox")]
 
 
 def blocks(name: str) -> list[str]:

@@ -216,5 +216,5 @@ def test_all_pages_are_read(server: Server, monkeypatch: pytest.MonkeyPatch, num
     content = prefect_content.read()
     assert [saved.id for saved in content.deployments] == [str(place) for place in range(number)]
     assert all(isinstance(saved, SavedDeployment) for saved in content.deployments)
-    asked = [query["offset"] for path, query in server.queries if path == "/deployments/filter"]
-    assert asked == offsets
+    queried = [query["offset"] for path, query in server.queries if path == "/deployments/filter"]
+    assert queried == offsets

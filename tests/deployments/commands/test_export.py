@@ -14,7 +14,7 @@ from support.lifecycle_commands import apply
 if TYPE_CHECKING:
     from deployments.sandbox.process import SandboxProcess
 
-pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("without_faults")]
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("clean_sandbox")]
 
 
 def test_an_export_is_masked_and_goes_round_through_apply(

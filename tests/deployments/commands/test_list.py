@@ -11,7 +11,7 @@ from support.lifecycle_commands import apply, fill
 if TYPE_CHECKING:
     from deployments.sandbox.process import SandboxProcess
 
-pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("without_faults")]
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("clean_sandbox")]
 
 
 def test_a_list_of_all_sources_in_80_columns(call: CommandCalls, source: str, api: SandboxProcess) -> None:

@@ -20,7 +20,7 @@ from deployments.prefect_api.postgresql import MAJOR, OPTIONS, Cluster, cluster_
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NOBODY = 2**22 + 1  # a process id that Linux gives to none
+UNUSED = 2**22 + 1  # a process id beyond those that Linux gives
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def write_pid(cluster: Cluster, pid: object, status: str = "ready   ") -> None:
 
 
 @pytest.mark.parametrize(
-    ("pid", "is_postgres", "found"), [(None, True, False), ("x", True, False), (NOBODY, True, False)]
+    ("pid", "is_postgres", "found"), [(None, True, False), ("x", True, False), (UNUSED, True, False)]
 )
 def test_without_a_process_there_is_no_server(
     created: Cluster, monkeypatch: pytest.MonkeyPatch, pid: object, is_postgres: bool, found: bool
@@ -264,7 +264,7 @@ def test_a_directory_of_another_user_is_an_error(tmp_path: Path, monkeypatch: py
     if foreign == "a link":
         path.symlink_to(tmp_path)
     else:
-        monkeypatch.setattr(postgresql.os, "geteuid", lambda: NOBODY)
+        monkeypatch.setattr(postgresql.os, "geteuid", lambda: UNUSED)
     assert error_of(lambda: postgresql._private_directory(path)) == (
         f"The directory {path} belongs to another user, so the database's socket cannot be there. Set TMPDIR to a "
         "directory of your own, or ONEPASSWORD_SOURCE_DATA_DIR to a shorter path."

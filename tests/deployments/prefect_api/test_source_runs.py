@@ -30,20 +30,20 @@ NOW = datetime(2026, 9, 21, 14, 0, tzinfo=UTC)
 SQLITE = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 IDS = {name: UUID(int=number) for number, name in enumerate(("1Pass", "two", "three"), 1)}
 NO_DEPLOYMENT = (
-    "There is no deployment of 'nobody' on the Prefect server. Apply its file again. `onepassword-source export` "
+    "There is no deployment of 'missing' on the Prefect server. Apply its file again. `onepassword-source export` "
     "writes that file."
 )
 
 
 @dataclass
 class Client:
-    """A Prefect server's client that keeps what it is told. `runs` are those that there are."""
+    """A Prefect server's client that keeps what it receives. `runs` are those that there are."""
 
     runs: list[Any] = field(default_factory=list)
     created: list[tuple[UUID, dict[str, Any]]] = field(default_factory=list)
     cancelled: list[tuple[UUID, str]] = field(default_factory=list)
     changed: list[tuple[str, UUID]] = field(default_factory=list)
-    asked: list[tuple[int, int]] = field(default_factory=list)
+    requested: list[tuple[int, int]] = field(default_factory=list)
 
     def create_flow_run_from_deployment(self, deployment: UUID, **values: Any) -> Any:
         self.created.append((deployment, values))
@@ -52,7 +52,7 @@ class Client:
     def read_flow_runs(self, *, deployment_filter: Any, flow_run_filter: Any, limit: int, offset: int) -> list[Any]:
         assert flow_run_filter.state.type.any_
         ids = deployment_filter.id.any_
-        self.asked.append((len(ids), offset))
+        self.requested.append((len(ids), offset))
         return [run for run in self.runs if run.deployment_id in ids][offset : offset + limit]
 
     def set_flow_run_state(self, run: UUID, state: Any) -> None:
@@ -143,25 +143,25 @@ def test_one_run_has_its_id(client: Client) -> None:
 
 def test_if_one_source_has_no_deployment_no_run_is_created(client: Client) -> None:
     with pytest.raises(FirstPartyGenericError) as raised:
-        source_runs.create_runs(["1Pass", "nobody", "no one"])
+        source_runs.create_runs(["1Pass", "missing", "no one"])
     assert (raised.value.code, str(raised.value)) == ("prefect", NO_DEPLOYMENT)
     assert client.created == []
 
 
 def test_a_job_is_run_with_its_parameters(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, str]] = []
+    requested: list[tuple[str, str]] = []
 
     def find_by_name(_: Client, flow: str, name: str) -> Any:
-        asked.append((flow, name))
-        return SimpleNamespace(id=IDS["two"]) if len(asked) == 1 else None
+        requested.append((flow, name))
+        return SimpleNamespace(id=IDS["two"]) if len(requested) == 1 else None
 
     monkeypatch.setattr(source_runs, "find_by_name", find_by_name)
     assert source_runs.create_job_run("backfill", "two", {"start": "7d"}) == UUID(int=101)
     assert client.created == [(IDS["two"], {"parameters": {"start": "7d"}, "name": "backfill two"})]
     with pytest.raises(FirstPartyGenericError) as raised:
-        source_runs.create_job_run("backfill", "nobody", {})
+        source_runs.create_job_run("backfill", "missing", {})
     assert str(raised.value) == NO_DEPLOYMENT
-    assert asked == [("backfill", "two"), ("backfill", "nobody")]
+    assert requested == [("backfill", "two"), ("backfill", "missing")]
 
 
 # Runs that are due
@@ -228,7 +228,7 @@ def far_ticks(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
         (Status("1Pass", (None,), paused_ns=5), 0),
         (Status("1Pass", (None,), stopped=True), 0),
         (Status("1Pass", ()), 0),
-        (Status("nobody", (None,)), 0),
+        (Status("missing", (None,)), 0),
     ],
     ids=["late", "in time", "one API", "never read", "read", "paused", "in error", "no API", "no deployment"],
 )
@@ -276,7 +276,7 @@ def test_runs_are_read_page_by_page_for_a_page_of_deployments_at_a_time(
     client.runs = [SimpleNamespace(deployment_id=IDS[name]) for name in ("1Pass", "1Pass", "two", "three")]
     found = source_runs._read_runs(client, list(IDS.values()), source_runs._waiting_filter())  # type: ignore[arg-type]
     assert found == client.runs
-    assert client.asked == [(2, 0), (2, 2), (2, 3), (1, 0), (1, 1)]
+    assert client.requested == [(2, 0), (2, 2), (2, 3), (1, 0), (1, 1)]
 
 
 # Schedules
@@ -290,10 +290,10 @@ def test_only_deployments_with_a_schedule_are_paused(
     monkeypatch.setattr(source_runs, "deployments_of", lambda _, name: found if name == "1Pass" else [])
     assert source_runs.set_paused("1Pass", paused=paused)
     assert client.changed == [(verb, IDS["1Pass"])]
-    assert not source_runs.set_paused("nobody", paused=paused)
+    assert not source_runs.set_paused("missing", paused=paused)
 
 
-@pytest.mark.parametrize(("name", "paused"), [("1Pass", False), ("two", True), ("nobody", False)])
+@pytest.mark.parametrize(("name", "paused"), [("1Pass", False), ("two", True), ("missing", False)])
 def test_a_source_is_paused_if_its_deployment_is(client: Client, name: str, paused: bool) -> None:
     assert source_runs.is_paused(name) is paused
 
