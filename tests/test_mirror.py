@@ -11,13 +11,6 @@ FLOORS = ("blocks", "tasks", "flows", "deployments")
 BRANCHES_MAX = 5
 """A module with more branches needs a test file of its name."""
 
-TESTED_ELSEWHERE = {
-    # Commands: their output is tested as it is printed.
-    "deployments/commands/server.py": "deployments/commands/test_several_machines.py",
-    # `up` and Prefect: they need the processes and the server that these tests start.
-}
-"""Modules without a test of their name, and the test that shows what they do. This list only gets shorter."""
-
 _BRANCHES = (ast.If, ast.IfExp, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.match_case)
 
 
@@ -41,18 +34,8 @@ def without_a_test() -> set[str]:
 
 
 def test_each_module_with_logic_has_a_test_of_its_name() -> None:
-    missing = sorted(without_a_test() - TESTED_ELSEWHERE.keys())
+    missing = sorted(without_a_test())
     assert not missing, f"write tests/<the same path>/test_<the same name>.py for: {missing}"
-
-
-def test_no_exception_is_unnecessary() -> None:
-    unnecessary = sorted(TESTED_ELSEWHERE.keys() - without_a_test())
-    assert not unnecessary, f"remove from TESTED_ELSEWHERE: {unnecessary}"
-
-
-@pytest.mark.parametrize("test", sorted(set(TESTED_ELSEWHERE.values())))
-def test_the_test_of_an_exception_exists(test: str) -> None:
-    assert (TESTS / test).exists()
 
 
 @pytest.mark.parametrize(
