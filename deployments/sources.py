@@ -132,7 +132,7 @@ class _SourceApplier:
 
         document = self._documents.get(block_name(config.name))
         found, change = _compare(document, config)
-        block = found if found is not None and change == "unchanged" else _block(config, found)
+        block = found if found is not None and change == "unchanged" else _block(config, found, document)
         engine = open_store(block)
         known = lifecycle.find_by_id(engine, block.source_id)
         if known is not None and known.deleted_ns is not None:
@@ -310,16 +310,22 @@ def _stored_source(config: SourceConfig, found: OnePasswordSource | None) -> Sou
     return lifecycle.find(open_default_store(), config.name)
 
 
-def _block(config: SourceConfig, found: OnePasswordSource | None) -> OnePasswordSource:
-
-    block = OnePasswordSource.from_config(config, found.source_id if found else _stored_id(config.name))
-    block.store = found.store if found else None
+def _block(config: SourceConfig, found: OnePasswordSource | None, document: BlockDocument | None) -> OnePasswordSource:
+    """The block to save. If the present one is invalid, its events are found in its own store, too."""
+    block = OnePasswordSource.from_config(config, found.source_id if found else None)
+    block.store = found.store if found else _own_store(document)
+    if found is None and (known := sources.ids_by_name(open_store(block)).get(config.name)):
+        block.source_id = known
     return block
 
 
-def _stored_id(name: str) -> str | None:
-    """The id of a source whose block is missing or invalid, but whose events exist."""
-    return sources.ids_by_name(open_default_store()).get(name)
+def _own_store(document: BlockDocument | None) -> EventStore | None:
+    """The store of a block that is invalid otherwise; None if it has none of its own, or that is invalid, too."""
+    if document is None or not document.data.get("store"):
+        return None
+    with suppress(ValueError, ConfigurationError):
+        return EventStore.model_validate(document.data["store"])
+    return None
 
 
 def _stored_sources() -> dict[str, SourceIdentity]:

@@ -20,7 +20,7 @@ from blocks.prefect_names import block_name
 from blocks.problems import ConfigurationError, Problem
 from blocks.siem.configuration import KINDS
 from blocks.source import OnePasswordSource
-from blocks.store import audit_log, lifecycle, streams
+from blocks.store import audit_log, lifecycle, schema, streams
 from blocks.store import sources as stored_sources
 from blocks.store.engine import open_engine
 from blocks.store.forwarding import forward_pairs
@@ -375,6 +375,35 @@ def test_a_block_that_cannot_be_read_is_repaired_with_its_id(prefect: Prefect, e
     assert identity(engine).id == source_id == prefect.document().data["source_id"]
     assert prefect.saved[1] == ("source", block_name("1Pass"), document.id)
     assert prefect.checked == [("1Pass", None, False)]
+
+
+@pytest.mark.parametrize(("store", "kept"), [({"url": "URL"}, True), ({}, False), ({"other": 5}, False)])
+def test_a_block_that_cannot_be_read_keeps_the_store_of_its_own(
+    prefect: Prefect, engine: Engine, tmp_path: Path, store: dict[str, Any], *, kept: bool
+) -> None:
+    own = open_engine(f"sqlite:///{tmp_path / 'own.db'}")
+    schema.upgrade(own)
+    stored_sources.save(own, SOURCE)
+    held = {member: value if value != "URL" else f"sqlite:///{tmp_path / 'own.db'}" for member, value in store.items()}
+    document = Document(uuid4(), block_name("1Pass"), {"name": "1Pass", "store": held})
+    store_id = uuid4()
+    document.block_document_references["store"] = {"block_document": {"id": str(store_id)}}
+    prefect.sources[document.name] = document
+    assert apply_one(config()).change == "updated"
+    assert prefect.nested.get("store") == (store_id if kept else None)
+    assert (prefect.document().data["source_id"] == SOURCE.id) is kept
+    assert (lifecycle.find(engine, "1Pass") is None) is kept
+    own.dispose()
+
+
+def test_what_the_store_has_of_it_is_renewed_and_its_errors_cleared(prefect: Prefect, engine: Engine) -> None:
+    apply_one(config())
+    fail(engine, identity(engine).id)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE sources SET fingerprint = 'of another configuration'")
+    assert apply_one(config()).change == "unchanged"
+    assert errors(engine) == [None] * 3
+    assert prefect.stopped == []
 
 
 def test_a_block_that_a_person_made_invalid_is_repaired(prefect: Prefect, engine: Engine) -> None:
