@@ -97,11 +97,11 @@ class Victim:
         return self.source.sandbox
 
     def collect(self, name: str = "Collected", *, asks: bool = True) -> State[Any]:
-        """One run, which must end in the state `name`. `asks`: it makes requests."""
+        """One run, which must end with the outcome `name`. `asks`: it makes requests."""
         state = self.source.collect()
         assert outcome(state) == name, state.message
-        kept = [one for one in history(state) if one in {*RUNNING, name}]
-        assert kept == [*(RUNNING if asks else RUNNING[:1]), name]
+        kept = [one for one in history(state) if one in {*RUNNING, state.name}]
+        assert kept == [*(RUNNING if asks else RUNNING[:1]), state.name], kept
         self.allowed += len(Api)
         return state
 
@@ -174,7 +174,7 @@ def new_source(sandbox: SandboxProcess, directory: Path) -> Source:
 
 
 def claimed(url: str) -> Callable[[], int]:
-    """How many streams are being read: those whose readers have not ended."""
+    """A function that returns the number of claimed streams: their readers have not ended."""
 
     def count() -> int:
         # Not by an engine of the store: it would wait for a writer, and writers ask what time it is.
@@ -186,10 +186,10 @@ def claimed(url: str) -> Callable[[], int]:
 
 @dataclass
 class Front:
-    """A server on loopback before the sandbox, or one that only looks at what it is sent.
+    """A proxy server on loopback before the sandbox, or a server that only records its requests.
 
-    `shows` gives it a certificate, and another one whenever it is called again. It counts handshakes (whether or
-    not they led anywhere) and keeps the headers of each request that it could read.
+    `shows` sets or replaces its certificate. It counts handshakes, failed ones too, and records the headers of
+    each request that it could read.
     """
 
     port: int
@@ -208,7 +208,7 @@ class Front:
 
 @contextlib.contextmanager
 def front(directory: Path, sandbox: SandboxProcess | None = None) -> Iterator[Front]:
-    """A front that passes each request on to the sandbox; without one, it answers each with an empty object."""
+    """Run a Front that forwards each request to the sandbox; without one, it answers with an empty object."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
