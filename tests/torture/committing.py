@@ -1,4 +1,4 @@
-"""Commits pages to a stream, and kills itself just before the n-th statement, commits among them. See forks.py."""
+"""Commit pages to a stream; SIGKILL itself just before the n-th statement (commits count). See forks.py."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ IN_2100 = 4_102_444_800 * 10**9
 
 
 def do(url: str, fatal: str, count: str, size: str, odd: str = "") -> dict[str, int]:
-    """Goes on from the cursor that is there until there are `count` pages of `size` events; 0 is fatal to nothing.
+    """Commit pages of `size` events from the stored cursor up to page `count`. `fatal`: SIGKILL before this statement.
 
-    `odd`: each page has two events more, one dated in the future, and one whose uuid is known, with another body.
+    `odd`: each page has two more events, one dated in the future, and one of a known uuid with another body.
     """
     engine = open_engine(url)
     view = streams.of_source(engine, SOURCE.id, (Api.AUDIT,))[0]

@@ -1,4 +1,4 @@
-"""What the tests of this directory share: their lines of the table, one `up`, one PostgreSQL to kill, their clock."""
+"""Fixtures of the torture tests: the rows of the table, one `up` with its clock, a PostgreSQL server to kill."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def row(request: pytest.FixtureRequest) -> Iterator[Row]:
-    """The test's line of the table: it fills in what it measures."""
+    """The test's row of the table, to which the test writes its measurements."""
     made = Row(fault=request.node.name.removeprefix("test_").replace("_", " "))
     started = time.monotonic()
     yield made
@@ -31,7 +31,7 @@ def row(request: pytest.FixtureRequest) -> Iterator[Row]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """`make torture` runs the quick ones of this directory as well, for its table."""
+    """`make torture` runs the quick tests of this directory too, for its table."""
     if config.option.markexpr == "torture":
         for item in items:
             if item.path.is_relative_to(HERE):
@@ -50,7 +50,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.fixture(scope="session")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """A real `up` of its own data directory, whose runs live by a clock that tests move."""
+    """A real `up` with its own data directory; its runs use a clock that tests move."""
     directory = tmp_path_factory.mktemp("up")
     made = Up(directory, (), clock=FileClock.make(directory / "clock"))
     made.start()
@@ -62,7 +62,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 @pytest.fixture(scope="session")
 def runs(up: Up) -> Iterator[Runs]:
-    """Starts runs of the flow, each a process of its own, against the server of `up`."""
+    """Starts runs of the flow, each in its own process, with the server of `up`."""
     directory = up.directory / "runs"
     directory.mkdir()
     with Forks.of("runs", directory, {**up.env, "PREFECT_LOGGING_LEVEL": "WARNING"}) as forks:
@@ -71,7 +71,7 @@ def runs(up: Up) -> Iterator[Runs]:
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL of its own, to kill and to stop."""
-    # Not in pytest's directory: each pytest that starts shuts that to other users, and a root's PostgreSQL is one.
+    """A PostgreSQL server that tests may kill and stop."""
+    # Not in pytest's directory: pytest denies it to other users, and root's PostgreSQL runs as one.
     with tempfile.TemporaryDirectory(prefix="pg-") as directory, Postgres.started(Path(directory)) as made:
         yield made

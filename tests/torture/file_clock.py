@@ -1,4 +1,4 @@
-"""A clock for several real processes: the system's, moved by what a file says. Waits end when it has been moved."""
+"""A clock for several real processes: the system's plus a shift in a file. Waits end once it has grown enough."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from blocks import clock
 
 
 class FileClock:
-    """`moved` holds the shift in ns; beside it, each waiting thread keeps a file with the time it waits for."""
+    """The file `moved` has the shift in ns; each waiting thread writes a file with the time at which its wait ends."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -29,7 +29,7 @@ class FileClock:
         return time.time_ns() + self._shift_ns()
 
     def advance(self, seconds: float) -> None:
-        """Move it on, or back."""
+        """Move the clock forward, or back."""
         shift_ns = self._shift_ns() if self._moved.exists() else 0
         part = self._moved.with_suffix(".part")
         part.write_text(str(shift_ns + int(seconds * 1e9)))
@@ -47,7 +47,7 @@ class FileClock:
         return 0.001
 
     def wakes_ns(self, pid: int | None = None) -> list[int]:
-        """When those are due who wait in processes that live, or in one process."""
+        """The times at which waits end, sorted: in all live processes, or in one process."""
         found: list[int] = []
         for file in self._waiting.iterdir():
             owner = int(file.name.split("-")[0])
@@ -57,7 +57,7 @@ class FileClock:
         return sorted(found)
 
     def advance_to_next_wake(self) -> None:
-        """To the moment at which the first of those who wait is due."""
+        """Move the clock to the time at which the first wait ends."""
         if wakes := self.wakes_ns():
             self.advance(max((wakes[0] - self.now_ns()) / 1e9, 0) + 1e-6)
 

@@ -1,7 +1,7 @@
-"""Work in processes of their own, at once: this one has imported what does it, and forks.
+"""Run functions in processes that start at once: this process has imported the module, and forks for each call.
 
-Its argument is a module with a function `do`. Each line on standard input is one call, the JSON of its parameters and
-of FILE as `to`; the process id of who does it is the answer. What `do` returns is written to FILE.
+Its argument is a module with a function `do`. Each line on standard input is one call: the JSON of its parameters and,
+as `to`, a file. The answer is the process id of the fork. The JSON of the result of `do` is written to the file.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ LIMITS = Limits(events=40, bytes=1_000_000, parallel=4)
 
 
 def do(url: str, receiver: str) -> dict[str, str]:
-    """What became of each API."""
+    """Returns the outcome by API."""
     engine = open_engine(url)
     (pair,) = forward_pairs.find_all(engine, SIEM)
     views = positions.of_pair(engine, pair.id)

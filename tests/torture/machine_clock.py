@@ -1,4 +1,4 @@
-"""The clock of a machine, for all processes of an `up` at once: set forward and back while they run."""
+"""The clock of a machine, set forward and back for all processes of an `up` while they run."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SOURCE = Path(__file__).with_name("preloaded_clock.c")
 
 @dataclass
 class MachineClock:
-    """`env` is what a process needs in its environment to live by this clock, and its children with it."""
+    """`env` has the variables with which a process and its children use this clock."""
 
     directory: Path
     moved: float = 0.0
 
     @classmethod
     def made(cls, directory: Path) -> MachineClock:
-        """Skips the test where such a clock cannot be made."""
+        """Build the clock. Skips the test without Linux and a C compiler."""
         compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
         if compiler is None or not sys.platform.startswith("linux"):
             pytest.skip("a clock that can be set takes a C compiler, on Linux")

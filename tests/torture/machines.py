@@ -1,6 +1,6 @@
-"""Machines that share a network and nothing else: each with a host name, a home and a data directory of its own.
+"""Machines that share a network and nothing else: each has its own host name, home and data directory.
 
-The far one is in a network namespace, whose cable can be pulled: nothing arrives any more, nothing is answered.
+The far one is in a network namespace. A test can cut its cable: packets get lost in both directions.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ while True:
 
 
 def own_environment(directory: Path) -> dict[str, str]:
-    """What a process of a machine has that lives in `directory`."""
+    """The environment of a process of the machine in `directory`."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "ONEPASSWORD_SOURCE_"))}
     return {**kept, "HOME": str(directory)}
 
 
 class Cable:
-    """The way from a network namespace to this machine."""
+    """The network link between a network namespace and this machine."""
 
     def __init__(self, number: int) -> None:
         self.namespace, self._near, self._far = f"far{number}", f"near{number}", f"there{number}"
@@ -81,7 +81,7 @@ class Cable:
     @classmethod
     @contextmanager
     def laid(cls) -> Iterator[Cable]:
-        """Skips the test where this user may not lay one."""
+        """Create the link. Skips the test if this user may not."""
         cable = cls(os.getpid() % 10_000)
         try:
             cable._lay()
@@ -118,12 +118,12 @@ class Cable:
 
     @property
     def within(self) -> list[str]:
-        """How a command begins that is to run at the far end."""
+        """The prefix of a command that runs at the far end."""
         return ["ip", "netns", "exec", self.namespace]
 
     @contextmanager
     def carrying(self, port: int) -> Iterator[None]:
-        """What listens on this port of the loopback here does so at the far end, by way of the cable."""
+        """Forward the loopback port `port` of the far end to that of this machine, through the cable."""
         with _relay([], self.near, "127.0.0.1", port), _relay(self.within, "127.0.0.1", self.near, port):
             yield
 
@@ -151,7 +151,7 @@ def _relay(prefix: Sequence[str], here: str, there: str, port: int) -> Iterator[
 
 @dataclass
 class Databases:
-    """One PostgreSQL for all machines, with a database for Prefect and one for the events."""
+    """One PostgreSQL server for all machines, with a database for Prefect and one for events."""
 
     host: str
     port: int
@@ -191,7 +191,7 @@ class Databases:
 
 @dataclass
 class Server:
-    """A Prefect server of one's own, as README has it started."""
+    """A Prefect server, started as the documentation says."""
 
     directory: Path
     host: str
@@ -254,7 +254,7 @@ class Server:
 
 @dataclass
 class Machine:
-    """A machine with a worker that is started as README has it."""
+    """A machine with a worker, started as the documentation says."""
 
     name: str
     directory: Path
@@ -299,12 +299,12 @@ class Machine:
         return self.process is not None and self.process.poll() is None
 
     def kill(self) -> None:
-        """SIGKILL of the worker and of all its runs, as when the power goes."""
+        """SIGKILL the worker and all its runs, as a power failure does."""
         kill_group(self.process)
         self.process = None
 
     def stop(self) -> float:
-        """SIGTERM, as systemd sends it to the worker; in how many seconds it has ended."""
+        """Send SIGTERM to the worker, as systemd does. Returns the seconds until it has ended."""
         assert self.process is not None
         before = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
@@ -324,7 +324,7 @@ class Machine:
         return done.stdout
 
     def submitted_runs(self) -> list[str]:
-        """The ids of the runs that its worker took up, in that order."""
+        """The ids of the runs that its worker started, in this order."""
         return re.findall(r"submitting flow run '([\da-f-]{36})'", self.log.replace("\n", " "))
 
 

@@ -75,9 +75,9 @@ class Row:
     def compare_while_events_arrive(
         self, url: str, sandbox: SandboxProcess, names: Iterable[str], collect: Callable[[str], object]
     ) -> None:
-        """Collect each source again and assert that it has what the server had before, and nothing else or twice.
+        """Collect each source again. Assert that it has what the server had before, nothing else, and nothing twice.
 
-        Events keep arriving: what comes while a source is collected may be stored or not.
+        Events keep arriving: those that arrive while a source is collected may be stored or not.
         """
         self.events = self.lost = self.twice = 0
         for name in names:
@@ -150,7 +150,7 @@ def request_count(sandbox: SandboxProcess, part: str = "/api/v2/") -> int:
 
 
 def refused(sandbox: SandboxProcess) -> int:
-    """How many requests the server has answered with 429."""
+    """The number of requests that the server answered with 429."""
     return sum(each.get("429", 0) for each in sandbox.requests()["endpoints"].values())
 
 

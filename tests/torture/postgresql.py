@@ -1,4 +1,4 @@
-"""A PostgreSQL server that is killed, stopped and started again."""
+"""A PostgreSQL server that tests kill, stop and restart."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Postgres:
-    """A PostgreSQL server on a Unix socket: killed, stopped and started again."""
+    """A PostgreSQL server on a Unix socket, which a test can kill, stop and restart."""
 
     server: Any
 
@@ -62,7 +62,7 @@ class Postgres:
         return True
 
     def start(self) -> None:
-        """Start it where it does not run, as an init system would."""
+        """Start it unless it runs, as an init system does."""
         if not any(lives(process) for process in self._postmaster()):
             wait_until(self._started)
 
@@ -83,7 +83,7 @@ class Postgres:
             return []
 
     def stop(self) -> None:
-        """Shut it down at once, as a machine that is rebooted does."""
+        """Shut it down at once, as at the reboot of a machine."""
         (postmaster,) = self._postmaster()
         postmaster.send_signal(signal.SIGINT)
         wait_until(lambda: not lives(postmaster))
@@ -106,7 +106,7 @@ class Postgres:
 
 
 def own_database(request: pytest.FixtureRequest, postgres: Postgres, row: Row, directory: Path) -> tuple[str, str]:
-    """A name for one test, and a database of the kind that its parameter names; its line of the table says which."""
+    """A name for the test, and a database of the kind in its parameter, which its row of the table names."""
     kind = request.param
     row.fault = f"{row.fault.partition('[')[0]} ({kind})"
     name = f"{request.node.originalname}_{kind}".removeprefix("test_")

@@ -1,4 +1,4 @@
-"""The real command line, and runs of the flow, each in a process of its own."""
+"""The real command line, and runs of the flow, each in its own process."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TICK = 300.0  # seconds from one scheduled run to the next
 
 @dataclass
 class Up(RunningUp):
-    """The real command line in a data directory of its own, whose processes live by `clock`."""
+    """The real command line with its own data directory; its processes use `clock`."""
 
     clock: FileClock = field(kw_only=True)
     script: Path | None = None
@@ -104,7 +104,7 @@ class Up(RunningUp):
 
 @dataclass
 class Fork:
-    """One call that is done in a process of its own."""
+    """One call of `do` in its own process."""
 
     pid: int
     answer: Path
@@ -113,7 +113,7 @@ class Fork:
         return self.answer.exists() or not psutil.pid_exists(self.pid)
 
     def wait(self, seconds: float = 90) -> Any:
-        """What it came to; of a run of the flow the name and message of its last state."""
+        """Wait for the end. Returns the result; for a run of the flow the outcome and its message."""
         wait_until(self.ended, seconds)
         assert self.answer.exists(), "it was killed"
         answer = json.loads(self.answer.read_text())
@@ -122,7 +122,7 @@ class Fork:
         return tuple(answer) if isinstance(answer, list) else answer
 
     def kill(self) -> bool:
-        """SIGKILL; whether it was still at it."""
+        """Send SIGKILL. Returns True if the process had not ended before."""
         if self.ended():
             return False
         with contextlib.suppress(ProcessLookupError):
@@ -133,7 +133,7 @@ class Fork:
 
 @dataclass
 class Forks:
-    """Starts processes that do at once what a module of this directory does (see forks.py)."""
+    """Starts processes that run `do` of a module in this directory without delay (see forks.py)."""
 
     process: subprocess.Popen[str]
     directory: Path
@@ -179,7 +179,7 @@ class Forks:
 
 @dataclass
 class Runs:
-    """Starts runs of the flow, each a process of its own, against the server of `up`."""
+    """Starts runs of the flow, each in its own process, with the server of `up`."""
 
     up: Up
     forks: Forks
@@ -188,11 +188,11 @@ class Runs:
         return self.forks.call(name=name)
 
     def collect(self, name: str) -> tuple[str, str]:
-        """One run; the name and message of its last state."""
+        """Run the flow once. Returns the outcome and its message."""
         return tuple(self.start(name).wait())
 
     def patiently(self, run: Fork) -> tuple[str, str]:
-        """The name and message of its last state, with the clock moved on whenever it waits for its next attempt."""
+        """Wait for its end, and move the clock whenever it waits for a retry. Returns the outcome and its message."""
 
         def ended() -> bool:
             self.up.clock.advance_to_next_wake()
@@ -202,7 +202,7 @@ class Runs:
         return tuple(run.wait())
 
     def save(self, name: str, url: str, sandbox: SandboxProcess, token: str | None = None) -> None:
-        """Make it a source: its blocks are saved on the server of `up`."""
+        """Save the blocks of a source on the server of `up`."""
         source_id = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
         source = {"url": url, "base_url": sandbox.base_url, "token": token or sandbox.token, "source_id": source_id}
         assert self.forks.call(name=name, **source).wait()[0] == "saved"

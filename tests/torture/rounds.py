@@ -1,4 +1,4 @@
-"""The streams of a source read to their ends as the task `collect` does, but without Prefect and without retries.
+"""Read the streams of a source to their ends as the task `collect` does, without Prefect and without retries.
 
 See forks.py.
 """
@@ -27,7 +27,7 @@ FROM = "120d"
 
 
 def do(url: str, base_url: str, token: str) -> dict[str, str]:
-    """What became of each API; or of the `store`, where it failed before."""
+    """Returns the outcome by API; or that of `store`, if the store failed before."""
     try:
         engine = open_engine(url)
         source = replace(SOURCE, base_url=base_url, collect_from=FROM)

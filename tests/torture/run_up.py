@@ -1,4 +1,4 @@
-"""The command `up`, which starts what was killed again after a second, however often that happens."""
+"""The command `up` with a restart delay of one second, however often a process was killed."""
 
 from __future__ import annotations
 

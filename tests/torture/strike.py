@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def feeding(sandbox: SandboxProcess, *, at_once: int = 40, every: float = 0.05) -> Iterator[None]:
-    """Within it, events keep arriving on all three APIs."""
+    """In the `with` block, events keep arriving for all three APIs."""
     enough = threading.Event()
 
     def feed() -> None:
@@ -54,7 +54,7 @@ def mounted(directory: Path, *options: str) -> Iterator[None]:
 
 @contextmanager
 def read_only(directory: Path) -> Iterator[None]:
-    """Nothing in it can be written: by a mount for root, whom modes do not stop."""
+    """Make a directory read-only: for root by a mount, since modes do not apply to root."""
     if os.geteuid() == 0:
         with mounted(directory, "-o", "bind", str(directory)):
             subprocess.run(["mount", "-o", "remount,bind,ro", directory], check=True)
@@ -81,7 +81,7 @@ with engine.connect() as connection:
 
 @contextmanager
 def locked(url: str, *statements: str) -> Iterator[None]:
-    """Another process holds the lock."""
+    """Hold a lock in another process."""
     driver = url.replace("postgresql:", "postgresql+psycopg:")
     command = [sys.executable, "-c", LOCKER, driver, *statements]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as locker:
@@ -95,7 +95,7 @@ def locked(url: str, *statements: str) -> Iterator[None]:
 
 
 def limit_files(run: Fork, size: int) -> None:
-    """From now on none of its files may grow beyond `size` bytes."""
+    """From now on no file of the process may grow beyond `size` bytes."""
     _, hard = resource.prlimit(run.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(run.pid, resource.RLIMIT_FSIZE, (size, hard))
 

@@ -1,4 +1,4 @@
-"""The table at the end of `make torture`, made in the process that other ones of pytest-xdist report to."""
+"""The table at the end of `make torture`, printed by the controller of pytest-xdist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job's windows read to their ends as the flow `backfill` does, but without Prefect and its retries. See forks.py."""
+"""Read a job's windows to their ends as the flow `backfill` does, without Prefect and its retries. See forks.py."""
 
 from __future__ import annotations
 
