@@ -78,7 +78,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def source(name: str, call: CommandCalls, api: SandboxProcess) -> str:
+def applied_source(name: str, call: CommandCalls, api: SandboxProcess) -> str:
     """A source that was applied, and never run."""
     apply(call, name, api)
     return name

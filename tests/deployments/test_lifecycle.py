@@ -55,31 +55,33 @@ def schedules(name: str) -> dict[str, bool]:
 
 
 def test_a_restart_clears_the_error_and_collects_in_this_process(
-    call: CommandCalls, source: str, api: SandboxProcess
+    call: CommandCalls, applied_source: str, api: SandboxProcess
 ) -> None:
-    fail(source)
-    assert "Collected: 30 new events" in call("restart", source)
-    assert (in_error(source), actions()) == (False, ["restart"])
+    fail(applied_source)
+    assert "Collected: 30 new events" in call("restart", applied_source)
+    assert (in_error(applied_source), actions()) == (False, ["restart"])
 
 
 def test_a_changed_file_clears_the_error_and_an_unchanged_one_does_nothing(
-    call: CommandCalls, source: str, api: SandboxProcess
+    call: CommandCalls, applied_source: str, api: SandboxProcess
 ) -> None:
-    fail(source)
-    assert apply(call, source, api) == f"{source}: unchanged (sign-in, itemUsage, audit).\n"
-    assert (in_error(source), actions()) == (True, [])
-    assert apply(call, source, api, description="other").startswith(f"{source}: updated")
+    fail(applied_source)
+    assert apply(call, applied_source, api) == f"{applied_source}: unchanged (sign-in, itemUsage, audit).\n"
+    assert (in_error(applied_source), actions()) == (True, [])
+    assert apply(call, applied_source, api, description="other").startswith(f"{applied_source}: updated")
     assert "Start collecting every five minutes with: onepassword-source up" in call.err
-    assert (in_error(source), actions()) == (False, ["apply"])
+    assert (in_error(applied_source), actions()) == (False, ["apply"])
 
 
-def test_another_account_is_an_error_without_new_account(call: CommandCalls, source: str, api: SandboxProcess) -> None:
+def test_another_account_is_an_error_without_new_account(
+    call: CommandCalls, applied_source: str, api: SandboxProcess
+) -> None:
     sources.save_introspection(source_status.open_store(), only_id(), frozenset(SCOPES), "THISACCOUNT")
     other = api.issue_token(account="OTHERACCOUNT")
-    apply(call, source, api, code=cli.IN_ERROR, api_token=other)
-    assert token_of(source) == api.token
-    assert apply(call, source, api, "--new-account", api_token=other).startswith(f"{source}: updated")
-    assert "Collected: 30 new events" in call("collect", source)
+    apply(call, applied_source, api, code=cli.IN_ERROR, api_token=other)
+    assert token_of(applied_source) == api.token
+    assert apply(call, applied_source, api, "--new-account", api_token=other).startswith(f"{applied_source}: updated")
+    assert "Collected: 30 new events" in call("collect", applied_source)
     assert rows("SELECT account_uuid FROM sources") == [("OTHERACCOUNT",)]
     assert actions() == ["apply"]
 
@@ -94,40 +96,46 @@ def test_an_unknown_source_is_one_clear_line(call: CommandCalls, command: str) -
 
 
 def test_a_stopped_source_stays_stopped_and_can_be_run_by_hand(
-    call: CommandCalls, source: str, api: SandboxProcess
+    call: CommandCalls, applied_source: str, api: SandboxProcess
 ) -> None:
-    assert call("stop", source).startswith(f"{source}: stopped.")
-    assert (schedules(source), call.json("list")[0]["health"]) == ({"collect": True, "reconcile": True}, "stopped")
+    assert call("stop", applied_source).startswith(f"{applied_source}: stopped.")
+    assert (schedules(applied_source), call.json("list")[0]["health"]) == (
+        {"collect": True, "reconcile": True},
+        "stopped",
+    )
     assert call.json("apply", "source.json")[0]["stopped"]
-    apply(call, source, api, description="other")
+    apply(call, applied_source, api, description="other")
     from deployments import sources as applied
     from deployments.prefect_api import deploy
 
     applied.deploy_all()  # as `up` does
-    assert deployment(source).paused
-    deploy.remove_deployment(source)
+    assert deployment(applied_source).paused
+    deploy.remove_deployment(applied_source)
     applied.deploy_all()
-    assert schedules(source) == {"collect": True, "reconcile": True}, "also where its deployments were lost"
-    assert "Collected: 30 new events" in call("collect", source)
-    assert call("start", source).startswith(f"{source}: started.")
-    assert (schedules(source), call.json("list")[0]["health"]) == ({"collect": False, "reconcile": False}, "healthy")
+    assert schedules(applied_source) == {"collect": True, "reconcile": True}, "also where its deployments were lost"
+    assert "Collected: 30 new events" in call("collect", applied_source)
+    assert call("start", applied_source).startswith(f"{applied_source}: started.")
+    assert (schedules(applied_source), call.json("list")[0]["health"]) == (
+        {"collect": False, "reconcile": False},
+        "healthy",
+    )
     assert actions() == ["stop", "apply", "start"]
 
 
-def test_a_renamed_source_keeps_everything(call: CommandCalls, source: str, api: SandboxProcess) -> None:
-    call("collect", source)
+def test_a_renamed_source_keeps_everything(call: CommandCalls, applied_source: str, api: SandboxProcess) -> None:
+    call("collect", applied_source)
     before = rows("SELECT id, created_ns FROM sources"), rows("SELECT id, cursor, events FROM streams")
-    new = f"{source} Ü/2"
-    assert call("rename", source, new) == f"{source}: renamed to {new}. Its events and cursors stay.\n"
+    new = f"{applied_source} Ü/2"
+    assert call("rename", applied_source, new) == f"{applied_source}: renamed to {new}. Its events and cursors stay.\n"
     assert (rows("SELECT id, created_ns FROM sources"), rows("SELECT id, cursor, events FROM streams")) == before
-    assert (blocks(source), deployment(source)) == ([], None)
+    assert (blocks(applied_source), deployment(applied_source)) == ([], None)
     assert blocks(new) == ["1Password Credentials", "1Password Source"]
-    assert (schedules(source), schedules(new)) == ({}, {"collect": False, "reconcile": False})
+    assert (schedules(applied_source), schedules(new)) == ({}, {"collect": False, "reconcile": False})
     assert call("collect", new).startswith("Collected: 0 new events")
     assert call("events", new, "--format", "ndjson").count("\n") == 30
     call("stop", new)
-    call("rename", new, source)
-    assert (deployment(source).paused, call.json("list")[0]["health"]) == (True, "stopped")
+    call("rename", new, applied_source)
+    assert (deployment(applied_source).paused, call.json("list")[0]["health"]) == (True, "stopped")
 
 
 def waiting(name: str) -> list[Any]:
@@ -144,37 +152,37 @@ def waiting(name: str) -> list[Any]:
 
 
 def test_a_run_that_waits_is_renamed_with_its_source_and_collects(
-    call: CommandCalls, source: str, api: SandboxProcess
+    call: CommandCalls, applied_source: str, api: SandboxProcess
 ) -> None:
     from deployments.prefect_api import source_runs
     from flows.collect import collect
 
-    source_runs.create_run(source)
-    (before,) = waiting(source)
-    new = f"{source} 2"
-    call("rename", source, new)
+    source_runs.create_run(applied_source)
+    (before,) = waiting(applied_source)
+    new = f"{applied_source} 2"
+    call("rename", applied_source, new)
     (moved,) = waiting(new)
     assert (moved.name, moved.parameters) == (f"collect {new}", {"source": new, "source_id": only_id()})
-    assert before.parameters == {"source": source, "source_id": only_id()}
+    assert before.parameters == {"source": applied_source, "source_id": only_id()}
     state = collect(**before.parameters, return_state=True)  # a process had it when its source was renamed
     assert "30 new" in state.message
     assert rows("SELECT sum(events) FROM streams") == [(30,)]
 
 
 def test_a_run_that_begins_during_a_rename_reads_the_block_that_is_there(
-    call: CommandCalls, source: str, api: SandboxProcess
+    call: CommandCalls, applied_source: str, api: SandboxProcess
 ) -> None:
     from blocks.store import lifecycle as store
     from flows.collect import collect
 
     engine = source_status.open_store()
-    status = store.find(engine, source)
+    status = store.find(engine, applied_source)
     assert status
     store.rename(engine, status, "half renamed", paused=False)  # and the block has the old name still
-    assert "30 new" in collect(source, status.id, return_state=True).message
+    assert "30 new" in collect(applied_source, status.id, return_state=True).message
 
 
-def test_what_is_due_gets_one_run(call: CommandCalls, source: str, api: SandboxProcess) -> None:
+def test_what_is_due_gets_one_run(call: CommandCalls, applied_source: str, api: SandboxProcess) -> None:
     from deployments.prefect_api import source_runs
 
     for name in ("stopped", "read"):
@@ -182,58 +190,60 @@ def test_what_is_due_gets_one_run(call: CommandCalls, source: str, api: SandboxP
     call("stop", "stopped")
     call("collect", "read")
     engine = source_status.open_store()
-    assert source_runs.create_due_runs(engine) == [source]
+    assert source_runs.create_due_runs(engine) == [applied_source]
     assert source_runs.create_due_runs(engine) == [], "one waits"
-    assert [len(waiting(name)) for name in (source, "stopped", "read")] == [1, 0, 0]
+    assert [len(waiting(name)) for name in (applied_source, "stopped", "read")] == [1, 0, 0]
 
 
 @pytest.mark.torture
-def test_what_a_person_set_on_the_deployment_goes_with_the_name(call: CommandCalls, source: str) -> None:
+def test_what_a_person_set_on_the_deployment_goes_with_the_name(call: CommandCalls, applied_source: str) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import DeploymentUpdate
 
     with get_client(sync_client=True) as client:
-        found = deployment(source)
+        found = deployment(applied_source)
         client.update_deployment(found.id, DeploymentUpdate(job_variables={"env": {"NO_PROXY": "x"}}))
         client.pause_deployment(found.id)
-    call("rename", source, f"{source} 2")
-    moved = deployment(f"{source} 2")
+    call("rename", applied_source, f"{applied_source} 2")
+    moved = deployment(f"{applied_source} 2")
     assert (moved.paused, moved.job_variables["env"]["NO_PROXY"]) == (True, "x")
     assert call.json("list")[0]["health"] == "stopped"
 
 
-def test_an_existing_or_empty_name_is_an_error(call: CommandCalls, source: str, api: SandboxProcess) -> None:
+def test_an_existing_or_empty_name_is_an_error(call: CommandCalls, applied_source: str, api: SandboxProcess) -> None:
     apply(call, "taken", api)
-    assert "There is already a source named 'taken'." in call("rename", source, "taken", code=cli.WRONG_USE)
+    assert "There is already a source named 'taken'." in call("rename", applied_source, "taken", code=cli.WRONG_USE)
     call("delete", "taken")
-    shown = call("rename", source, "taken", code=cli.WRONG_USE)
+    shown = call("rename", applied_source, "taken", code=cli.WRONG_USE)
     assert "The name 'taken' belongs to a deleted source" in shown
     assert "`onepassword-source delete taken --purge`" in shown
-    assert "the name is empty" in call("rename", source, "", code=cli.WRONG_USE)
-    assert call.json("list")[0]["source"] == source
+    assert "the name is empty" in call("rename", applied_source, "", code=cli.WRONG_USE)
+    assert call.json("list")[0]["source"] == applied_source
 
 
 def test_a_deleted_source_leaves_its_events_and_comes_back_to_them(
-    call: CommandCalls, source: str, api: SandboxProcess
+    call: CommandCalls, applied_source: str, api: SandboxProcess
 ) -> None:
-    fill(source)
+    fill(applied_source)
     before = rows("SELECT id, cursor FROM streams")
-    assert call("delete", source) == f"{source}: deleted. 30 events are kept.\n"
-    assert (blocks(source), deployment(source), schedules(source)) == ([], None, {})
-    assert call("events", source, "--format", "ndjson").count("\n") == 30
-    assert "was already deleted" in call("delete", source)
-    assert f"Source '{source}' was deleted." in call("restart", source, code=cli.WRONG_USE)
-    assert apply(call, source, api) == f"{source}: revived (sign-in, itemUsage, audit).\n"
+    assert call("delete", applied_source) == f"{applied_source}: deleted. 30 events are kept.\n"
+    assert (blocks(applied_source), deployment(applied_source), schedules(applied_source)) == ([], None, {})
+    assert call("events", applied_source, "--format", "ndjson").count("\n") == 30
+    assert "was already deleted" in call("delete", applied_source)
+    assert f"Source '{applied_source}' was deleted." in call("restart", applied_source, code=cli.WRONG_USE)
+    assert apply(call, applied_source, api) == f"{applied_source}: revived (sign-in, itemUsage, audit).\n"
     assert rows("SELECT id, cursor FROM streams") == before
     assert actions() == ["delete", "apply"]
 
 
 @pytest.mark.torture
-def test_credentials_and_a_store_that_others_use_stay(call: CommandCalls, source: str, api: SandboxProcess) -> None:
+def test_credentials_and_a_store_that_others_use_stay(
+    call: CommandCalls, applied_source: str, api: SandboxProcess
+) -> None:
     from blocks.store.block import EventStore
     from deployments import sources as applied
 
-    mine, url = applied.find(source), os.environ["ONEPASSWORD_SOURCE_DATABASE_URL"]
+    mine, url = applied.find(applied_source), os.environ["ONEPASSWORD_SOURCE_DATABASE_URL"]
     assert mine
     store = EventStore(url=url)  # type: ignore[arg-type]
     store.save("shared-store", overwrite=True)
@@ -242,11 +252,11 @@ def test_credentials_and_a_store_that_others_use_stay(call: CommandCalls, source
     assert sharing
     sharing.credentials, sharing.store = mine.credentials, store
     sharing.save(block_name("sharing"), overwrite=True)
-    call("delete", source)
-    assert blocks(source) == ["1Password Credentials"]
+    call("delete", applied_source)
+    assert blocks(applied_source) == ["1Password Credentials"]
     assert token_of("sharing") == api.token
     call("delete", "sharing")
-    assert (blocks(source), blocks("sharing")) == ([], [])
+    assert (blocks(applied_source), blocks("sharing")) == ([], [])
     assert EventStore.load("shared-store")
 
 
@@ -345,14 +355,14 @@ def test_a_deletion_that_is_killed_anywhere_is_completed_by_the_next_call(
 
 @pytest.mark.torture
 def test_any_command_completes_a_renaming_that_was_killed(
-    call: CommandCalls, source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+    call: CommandCalls, applied_source: str, api: SandboxProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from deployments import lifecycle
 
     with monkeypatch.context() as killed:
         killed.setattr(lifecycle, "_complete_renaming", lambda *_: None)
-        call("rename", source, "half")
-        assert "is being renamed to 'half'" in call("stop", source, code=cli.WRONG_USE)
+        call("rename", applied_source, "half")
+        assert "is being renamed to 'half'" in call("stop", applied_source, code=cli.WRONG_USE)
     call("stop", "half")
-    assert (blocks(source), deployment(source)) == ([], None)
+    assert (blocks(applied_source), deployment(applied_source)) == ([], None)
     assert deployment("half").paused

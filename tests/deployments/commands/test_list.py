@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("clean_sandbox")]
 
 
-def test_a_list_of_all_sources_in_80_columns(call: CommandCalls, source: str, api: SandboxProcess) -> None:
-    fill(source)
+def test_a_list_of_all_sources_in_80_columns(call: CommandCalls, applied_source: str, api: SandboxProcess) -> None:
+    fill(applied_source)
     apply(call, "b", api, supported_apis=["audit"])
     call("stop", "b")
     apply(call, "a name that is so long that it has to be broken into several lines of the table", api)
@@ -23,5 +23,5 @@ def test_a_list_of_all_sources_in_80_columns(call: CommandCalls, source: str, ap
     shown = call("list")
     assert max(map(len, shown.splitlines())) <= 80
     listed = {one["source"]: one for one in call.json("list")}
-    assert (listed[source]["health"], listed[source]["events"]) == ("not run yet", 30)
+    assert (listed[applied_source]["health"], listed[applied_source]["events"]) == ("not run yet", 30)
     assert (listed["b"]["health"], listed["b"]["deleted_at"] is not None) == ("deleted", True)
