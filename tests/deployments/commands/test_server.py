@@ -106,6 +106,12 @@ def test_this_machine_may_be_served_with_tls_too(
     assert served.served[0][3] == certificate
 
 
+def test_prefect_logs_its_errors_alone(call: CommandCalls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_LOGGING_LEVEL", raising=False)
+    call("server")
+    assert os.environ["PREFECT_LOGGING_LEVEL"] == "WARNING"
+
+
 def test_half_a_certificate_is_wrong_use(call: CommandCalls, served: Served, certificate: tuple[str, str]) -> None:
     call("server", "--tls-certificate", certificate[0], code=cli.WRONG_USE)
     assert "--tls-key is missing." in call.err
