@@ -22,6 +22,7 @@ from blocks.backup.store_reader import StoreRestore
 from blocks.errors import FirstPartyGenericError, ThirdPartyConfigError
 from blocks.store import audit_log, schema, sources
 from blocks.store.engine import opened_engine
+from blocks.store.transfer.table_layout import TableLayout
 
 FIELDS = {"columns": ["created_ns", "name", "enabled"], "rows": 3}
 LINES = b"5\tteam\tt\n6\t\\\\N\\tx\tf\n7\t\xc3\xa9\tt\n"
@@ -75,7 +76,8 @@ def of_file(to: Path, store: Path) -> StoreRestore:
 def of_rows(to: Path | str, lines: bytes = LINES, **content: Any) -> StoreRestore:
     """A backup of PostgreSQL, whose rows of the table `fields` are in two parts."""
     half = lines.index(b"\n") + 1
-    parts = {"store/fields/000001.copy": lines[:half], "store/fields/000002.copy": lines[half:]}
+    parts = {"prefect.json.enc": b"secret"}
+    parts |= {"store/fields/000001.copy": lines[:half], "store/fields/000002.copy": lines[half:]}
     tables = {"fields": msgspec.convert(FIELDS, TableEntry)}
     return restore_of(to, parts, "postgresql", **{"tables": tables, **content})
 
@@ -189,6 +191,15 @@ def test_rows_become_a_file_however_they_come(
         connection.execute(text(insert))
         assert connection.execute(text("SELECT id FROM events")).scalar() == 42
     assert schema_version(to) == schema.HEAD
+
+
+@pytest.mark.parametrize(("fetch", "sizes"), [(1, [1, 1, 1]), (2, [2, 1]), (3, [3]), (2000, [3])])
+def test_a_few_rows_at_a_time_are_in_memory(monkeypatch: pytest.MonkeyPatch, fetch: int, sizes: list[int]) -> None:
+    monkeypatch.setattr(store_reader.rows, "FETCH", fetch)
+    layout = TableLayout(
+        "t", {"created_ns": "integer", "name": "text", "enabled": "boolean"}, ("name",), numbered=False
+    )
+    assert [len(batch) for batch in store_reader._batches([LINES[:5], LINES[5:]], layout)] == sizes
 
 
 def schema_version(path: Path) -> str | None:

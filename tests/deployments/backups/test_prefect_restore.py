@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 OWN = "1password-source"
 GONE = "gone"
+NEW = "33333333-3333-3333-3333-333333333333"
 OLD, OTHER_OLD = "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"
 
 
@@ -36,6 +37,8 @@ class Server:
     sent: list[tuple[str, str, Any]] = field(default_factory=list)
     pools: list[tuple[str, Any]] = field(default_factory=list)
     automations: list[tuple[Any, Any]] = field(default_factory=list)
+    new_id: str = ""
+    """The id of every created object; empty: `new-1` and so on."""
     registered: list[bool] = field(default_factory=list)
     """One for each time that this program's own blocks were registered: whether those of SIEMs were, too."""
 
@@ -44,7 +47,7 @@ class Server:
             answer: Any = self.found.get(path, [])
         else:
             self.sent.append((method, path, json))
-            answer = {"id": f"new-{len(self.sent)}"}
+            answer = {"id": self.new_id or f"new-{len(self.sent)}"}
         return SimpleNamespace(json=lambda: answer, content=b"{}")
 
     def read_block_schema_by_checksum(self, checksum: str) -> Any:
@@ -240,8 +243,10 @@ def test_a_variable_is_created_or_changed(server: Server, found: list[dict[str, 
     assert server.sent == [(*sent, variable)]
 
 
-def test_an_automation_names_blocks_and_deployments_by_their_new_ids(server: Server) -> None:
-    server.deployments["collect/1Pass"] = "33333333-3333-3333-3333-333333333333"
+@pytest.mark.parametrize("there", [True, False])
+def test_an_automation_names_blocks_and_deployments_by_their_new_ids(server: Server, there: bool) -> None:
+    server.deployments = {"collect/1Pass": NEW} if there else {}
+    server.new_id = NEW
     values = {
         "name": "mine",
         "trigger": {"type": "event", "posture": "Reactive", "threshold": 1, "within": 0},
@@ -255,7 +260,7 @@ def test_an_automation_names_blocks_and_deployments_by_their_new_ids(server: Ser
     assert result.automations == 2
     for saved, wanted in server.automations:
         assert str(saved.actions[0].deployment_id) == OLD
-        assert str(wanted.actions[0].deployment_id) == "33333333-3333-3333-3333-333333333333"
+        assert str(wanted.actions[0].deployment_id) == NEW
     assert json.dumps(values).count(OLD) == 1
 
 

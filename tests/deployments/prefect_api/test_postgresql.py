@@ -111,6 +111,12 @@ def test_a_server_is_started_on_its_socket_alone(created: Cluster, monkeypatch: 
     assert stat.S_IMODE(created.sockets.stat().st_mode) == 0o700
 
 
+def test_a_server_is_not_started_on_data_of_another_version(created: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql.subprocess, "Popen", pytest.fail)
+    (created.data / "PG_VERSION").write_text("19\n")
+    assert "is of PostgreSQL 19" in error_of(lambda: created.start(7))
+
+
 def write_pid(cluster: Cluster, pid: object, status: str = "ready   ") -> None:
     lines = [str(pid), str(cluster.data), "1790000000", "5432", str(cluster.sockets), "", "  1  2", status, ""]
     (cluster.data / "postmaster.pid").write_text("\n".join(lines))

@@ -118,6 +118,7 @@ def test_a_sequence_is_set_a_second_time(engine: Engine) -> None:
 def test_sqlite_never_sets_a_sequence_back_and_keeps_one_row_of_it(engine: Engine) -> None:
     with engine.begin() as connection:
         insert_event(connection, "E", 50)
+        connection.execute(text("DELETE FROM events"))
         content.set_sequences(connection, {"events": 20})
         assert insert_event(connection, "F") == 51
         rows = connection.execute(text("SELECT count(*) FROM sqlite_sequence WHERE name = 'events'")).scalar()

@@ -152,3 +152,10 @@ def test_empty_tables_of_any_version_become_those_of_the_copied_store(engine: En
     assert PROGRESS not in tables(engine)
     schema.upgrade(engine)
     assert schema.version(engine) == schema.HEAD
+
+
+@pytest.mark.parametrize("empty_url", ["sqlite"], indirect=True)
+def test_empty_tables_of_an_earlier_version_lack_views_of_the_newest(empty: Engine) -> None:
+    schema.upgrade(empty, to="0011")
+    target.begin(empty, schema.HEAD, "A")
+    assert {"hours", "hourly_counts"} & tables(empty) == {"hourly_counts"}
