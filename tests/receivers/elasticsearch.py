@@ -1,4 +1,4 @@
-"""A cluster as Elastic and OpenSearch document the bulk API. It keeps an `_id` once for each index."""
+"""A cluster with the bulk API, as Elastic and OpenSearch document it. An index stores each `_id` once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PARSING = (
 
 
 class Elasticsearch:
-    """`busy`: so many of the next bulks have every second item rejected with 429. `denies`: items get that error.
+    """`busy`: how many of the next bulks reject every second item with 429. `denies`: the error of all items.
 
     `privileged`: whether the key may write. `opensearch`: it has none of Elastic's own endpoints. `deletes`: it may
     delete, and the indices are no data streams. `explicit`: an action may name an index
@@ -52,7 +52,7 @@ class Elasticsearch:
         self._lock = threading.Lock()
 
     def remember(self, ids: Iterable[str]) -> None:
-        """What this cluster stored before it was killed."""
+        """Load the ids that this cluster stored before it was killed."""
         self._remembered = frozenset(ids)
 
     def respond(self, request: Request) -> VendorResponse:
@@ -72,7 +72,7 @@ class Elasticsearch:
             return self._bulk(request, index[0] if index else "", parse_qs(parts.query))
 
     def roll_over(self) -> None:
-        """From now on there is a new backing index, in which no id is known."""
+        """Start a new backing index, which has no ids yet."""
         self.documents = {(f"{index}-old", id_): document for (index, id_), document in self.documents.items()}
 
     def _delete(self, index: str, id_: str) -> VendorResponse:

@@ -21,7 +21,7 @@ PROTOBUF = "application/x-protobuf"
 
 
 class Otlp:
-    """What half of a request it refuses, it does not say. `warning` goes with answers that accept everything."""
+    """For `half`, the answer does not name the rejected records. `warning` is sent with answers that accept all."""
 
     def __init__(self) -> None:
         self.exports: list[ExportLogsServiceRequest] = []

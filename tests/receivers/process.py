@@ -1,4 +1,4 @@
-"""A receiver in a process of its own, to be killed and started again on the same port; what it took stays."""
+"""A receiver in its own process, which a test can kill and restart on the same port; accepted events stay."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STOP_SECONDS = 10.0
 
 
 class ReceiverProcess:
-    """`vendor` is the name of a module of this folder. `file` keeps what was taken."""
+    """`vendor` is the name of a module of this folder. `file` stores the accepted events."""
 
     def __init__(self, vendor: str, file: Path) -> None:
         self._vendor = vendor
@@ -35,7 +35,7 @@ class ReceiverProcess:
         self.url = ""
 
     def start(self) -> None:
-        """Start, on the port of the last time where there was one. Raises RuntimeError where it does not start."""
+        """Start it, on the same port as before. Raises RuntimeError if it does not start."""
         command = [sys.executable, "-m", "receivers", self._vendor, "--file", str(self._file)]
         environment = {**os.environ, "PYTHONPATH": str(TESTS)}
         self._process = subprocess.Popen(
@@ -48,7 +48,7 @@ class ReceiverProcess:
         self._port = httpx.URL(self.url).port or 0
 
     def kill(self) -> None:
-        """SIGKILL, in the middle of whatever it does."""
+        """End it with SIGKILL at any moment."""
         if self._process is None:
             return
         self._process.kill()
@@ -74,11 +74,11 @@ class ReceiverProcess:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def counts(self) -> dict[str, int]:
-        """`requests` since its start, `events` taken (with repetitions) and `distinct` ones, of all its lives."""
+        """`requests` since its start; accepted `events` (repeated ones too) and `distinct` ones since its first."""
         return dict(self._ask("GET", "counts").json())
 
     def arrived(self) -> Counter[str]:
-        """How often each uuid was taken, from the file: the process may be dead."""
+        """How often each uuid was accepted, read from the file: the process may be dead."""
         return arrivals.read(self._file)
 
     def _ask(self, method: str, what: str, wish: dict[str, Any] | None = None) -> httpx.Response:

@@ -25,7 +25,7 @@ TOKEN = f"/{TENANT}/oauth2/v2.0/token"
 
 
 class Row(msgspec.Struct, forbid_unknown_fields=True):
-    """What the stream declares. Columns that it does not know would be dropped without a word."""
+    """The columns that the stream declares. The real service drops other columns silently."""
 
     TimeGenerated: str
     EventTime: str
@@ -41,7 +41,7 @@ rows = msgspec.json.Decoder(list[Row]).decode
 
 
 class Sentinel:
-    """`good`: tokens that are taken. `role`: whether the application may write. Tokens are numbered."""
+    """`good`: the valid tokens. `role`: True if the application may write. Tokens are numbered."""
 
     def __init__(self) -> None:
         self.issued = 0

@@ -1,6 +1,6 @@
 """The HTTP Event Collector of Splunk, as its manual describes it.
 
-Events before the one that is bad are taken, as Splunk may do; none after it are.
+Events before an invalid one are accepted, as Splunk may do; those after it are not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NOTHING = (b"", b'""', b"null")
 
 
 class _Event(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """The members of an event that the manual names. Indexed fields are flat."""
+    """The documented members of an event. Indexed fields are flat."""
 
     time: float
     event: msgspec.Raw = msgspec.Raw(b"")
@@ -34,9 +34,9 @@ _read = msgspec.json.Decoder(_Event).decode
 
 
 class SplunkHec:
-    """`acknowledge`: None for a token without acknowledgement, else after how many questions the answer is yes.
+    """`acknowledge`: None for a token without acknowledgement, else the number of the ack query that acknowledges.
 
-    `bad`: uuids of events that it does not take; `indexes`: those that the token may write to, all where None.
+    `bad`: uuids of events that it rejects; `indexes`: those that the token may write to, None for all.
     """
 
     def __init__(self, acknowledge: int | None = None, indexes: frozenset[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""An HTTP Logs Source of Sumo Logic: its code stands in the path, and an event on each line."""
+"""An HTTP Logs Source of Sumo Logic: its secret code is in the path; each line of a body is an event."""
 
 from __future__ import annotations
 

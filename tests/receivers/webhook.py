@@ -1,4 +1,4 @@
-"""A receiver that checks signatures with the published library of Standard Webhooks, and knows batches by their id."""
+"""A receiver that verifies signatures with the library of Standard Webhooks, and identifies batches by their id."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class Webhook:
-    """`secret`: what signatures are checked with. `remembers`: a batch with an id that it knows is not taken again."""
+    """`secret` verifies signatures. `remembers`: a batch with a known id is not accepted again."""
 
     def __init__(self) -> None:
         self.secret = SECRET

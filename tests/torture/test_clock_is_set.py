@@ -35,7 +35,7 @@ COUNT = 4
 SIEM = "soc"
 REPORTED_SECONDS = 120.0
 AGAIN_SECONDS = 420.0
-"""A tick, and what a server takes that is started again and plans again."""
+"""A tick, and the time in which a restarted server schedules runs again."""
 SLOW = 3.0  # a machine under other loads
 TIMES = "SELECT drained_ns, progress_ns, state_ns FROM streams JOIN sources ON sources.id = source_id"
 CLAIMED = "SELECT count(*) FROM streams WHERE holder IS NOT NULL"
@@ -63,7 +63,7 @@ class Place:
             return list(connection.execute(text(statement)))
 
     def is_read_since(self, since: float) -> bool:
-        """Whether each API of each source was read to its end since then, and none of them at a time to come."""
+        """True if each API of each source was read to its end after `since`, and none has a time in the future."""
         until = self.clock.now() + 1
         read = [(row.drained_ns or 0) / 1e9 for row in self.rows(TIMES)]
         return len(read) == COUNT * len(Api) and all(since < one <= until for one in read)
@@ -128,7 +128,7 @@ def test_the_clock_is_set(place: Place, row: Row, by: int, says: str) -> None:
 
 
 def test_a_clock_that_is_set_back_while_runs_wait_for_their_next_attempt(place: Place, row: Row) -> None:
-    """Their claims, and the time since which they fail, lie ahead then."""
+    """Their claims and the start of their failure are in the future then."""
     row.fault = "the clock is set back while runs wait"
     wait_until(place.is_well, AGAIN_SECONDS * SLOW)
     place.sandbox.fault("500")

@@ -42,7 +42,7 @@ def test_sigkill_of_the_flow_process(runs: Runs, row: Row, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("victim", ["postmaster", "backend"])
 def test_sigkill_of_postgresql(victim: str, runs: Runs, postgres: Postgres, row: Row) -> None:
-    """The run in hand lives through it: it waits for the store, and goes on."""
+    """The current run survives: it waits for the store, and continues."""
     chance, name, url = row.chance(), f"killed {victim}", postgres.create(victim)
     row.fault = f"SIGKILL of PostgreSQL ({victim})"
     with running_sandbox(bulk=True, events=90_000) as sandbox:

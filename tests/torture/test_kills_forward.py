@@ -1,4 +1,4 @@
-"""SIGKILL of who forwards, and of the receiver, while pages come: nothing is skipped, and little comes twice."""
+"""SIGKILL of the forwarder and of the receiver while pages arrive: no event is skipped, and few arrive twice."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
 
 @dataclass
 class Forwarded:
-    """A source whose events grow, and who forwards them."""
+    """A source to which events are added, and the process that forwards them."""
 
     url: str
     forks: Forks
@@ -52,7 +52,7 @@ class Forwarded:
         return self.forks.call(url=self.url, receiver=self.receiver.url)
 
     def kill(self, process: Fork, *, siem_was_killed: bool = False) -> None:
-        """One that has ended by itself is through, or its SIEM did not answer: it has no retries here."""
+        """Kill the forwarder. If it had ended, it was done, or its SIEM did not answer: it has no retries here."""
         if process.kill():
             self.killed += 1
             return
@@ -61,12 +61,12 @@ class Forwarded:
         assert all(result.startswith(ends) for result in results.values()), results
 
     def wait_for_more(self, process: Fork) -> None:
-        """Until it has sent some, or is through."""
+        """Wait until the forwarder has sent events, or has ended."""
         before = self.receiver.counts()["events"]
         wait_until(lambda: self.receiver.counts()["events"] > before or process.ended())
 
     def check(self) -> None:
-        """One run to the end; then all has arrived, and no more twice than what was on its way at each kill."""
+        """Forward to the end. Then all events have arrived, and few twice: those in flight at a kill at most."""
         assert all(said.startswith("ok") for said in self.start().wait().values())
         with opened(self.url) as engine, engine.connect() as connection:
             stored = set(connection.execute(text("SELECT uuid FROM events")).scalars())
@@ -90,7 +90,7 @@ def forwarded(store_url: str, forks: Forks, row: Row, tmp_path: Path) -> Iterato
 
 @contextmanager
 def committing(url: str, pages: int) -> Iterator[threading.Thread]:
-    """Within it, pages come to all streams, until there are so many."""
+    """In the `with` block, pages are committed to all streams, up to a number."""
     enough = threading.Event()
     with opened(url) as engine:
         filled = _begun(engine)

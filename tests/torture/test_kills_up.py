@@ -69,7 +69,7 @@ def _child(up: Up, victim: str) -> psutil.Process | None:
 
 
 def _kill(up: Up, victim: str) -> bool:
-    """SIGKILL, and wait for the next one."""
+    """SIGKILL the child, and wait until `up` has restarted it. False if it does not run."""
     child = _child(up, victim)
     if child is None:
         return False
@@ -96,9 +96,9 @@ def _runs(up: Up, name: str, **more: Any) -> list[dict[str, Any]]:
 
 
 def _last_run(up: Up, name: str) -> None:
-    """One run that reads all APIs to their end, once the pile that the kills have left is gone.
+    """Run the flow until it has read all APIs to their ends, after the late runs that the kills left.
 
-    A run that outlived its worker may still be reading, though the server holds it for dead; then another one reads.
+    A run that survived its worker may still read although the server has marked it as crashed; then another one reads.
     """
 
     def collected() -> bool:
@@ -113,7 +113,7 @@ def _last_run(up: Up, name: str) -> None:
 
 
 def _due(up: Up, name: str) -> int:
-    """How many runs are under way, or are to be. One whose start was lost stays pending for a quarter of an hour."""
+    """The number of runs that run or are due. One whose start was lost stays pending for 15 minutes."""
     now = Instant.now().format_iso()
     states = {"type": {"any_": ["RUNNING", "CANCELLING", "SCHEDULED"]}}
     runs = {"state": states, "expected_start_time": {"before_": now}}
@@ -125,7 +125,7 @@ LATE = 100
 
 
 def test_a_pile_of_late_runs(killed_up: Up, row: Row) -> None:
-    """A hundred runs that are due are there when `up` starts: a few are run, the others cancelled, and soon."""
+    """With a hundred due runs at its start, `up` soon runs a few and cancels the others."""
     up, name = killed_up, "late"
     row.fault, row.times = "a pile of 100 late runs", LATE
     with running_sandbox(bulk=True, events=30_000) as sandbox:
@@ -148,7 +148,7 @@ def test_a_pile_of_late_runs(killed_up: Up, row: Row) -> None:
 
 
 def _open_runs(up: Up, runs: list[str]) -> bool:
-    """Whether one of them is still to be run; a server that is too busy to answer has not got through them."""
+    """True if one of the runs is still to be run, or if the server is too busy to answer."""
     wanted = {"flow_runs": {"id": {"any_": runs}, "state": {"type": {"not_any_": sorted(ENDS)}}}}
     try:
         return bool(up.ask("POST", "/api/flow_runs/count", json=wanted).json())

@@ -61,14 +61,14 @@ PLANNED = 360
 """Ticks of each source that are planned at once: two hours, so that none is missing for want of a plan."""
 SLOW = 3.0  # a machine under other loads
 READ_SECONDS = 120.0
-"""How long it may take until each source has been read again."""
+"""The time limit for reading each source again."""
 CUT_SECONDS = 60.0
 PAGE = 200
 
 
 @dataclass
 class Tick:
-    """A run that a schedule has planned, and what came of it."""
+    """A scheduled run, and its outcome."""
 
     run: str
     source: str
@@ -84,7 +84,7 @@ class Tick:
 
     @property
     def is_left_out(self) -> bool:
-        """Whether it was not to begin: a newer one was due, or four runs of its source were under way."""
+        """True if it was not to start: a newer run was due, or four runs of its source were running."""
         return self.kind == "CANCELLED" and ("Skipped: " in self.message or "concurrency limit" in self.message)
 
 
@@ -108,12 +108,12 @@ class Site:
             return list(connection.execute(text(statement), parameters))
 
     def oldest_read(self) -> float:
-        """When that of all streams was read to its end whose turn is longest ago (seconds since 1970)."""
+        """The earliest of the times at which each stream was last read to its end (seconds since 1970)."""
         found = self.rows("SELECT min(coalesce(drained_ns, 0)), count(*) FROM streams")
         return int(found[0][0]) / 1e9 if found[0][1] == COUNT * len(Api) else 0.0
 
     def wait_until_read(self, since: float, seconds: float = READ_SECONDS) -> float:
-        """Until each source was read to its end after `since`; how long that took from then."""
+        """Wait until each source was read to its end after `since`. Returns the seconds from `since`."""
         wait_until(lambda: self.oldest_read() > since, seconds * SLOW)
         return time.time() - since
 
@@ -125,7 +125,7 @@ class Site:
         return [(int(row[0]), int(row[1])) for row in found]
 
     def tick_often(self) -> None:
-        """Have the schedules of the sources tick every EVERY seconds, each at a second of its own as before."""
+        """Let the schedules of the sources tick every EVERY seconds, each still at its own second."""
         for one in self.server.ask("POST", "/deployments/filter", {"flows": {"name": {"any_": ["collect"]}}}):
             (schedule,) = one["schedules"]
             changed = {"schedule": {**schedule["schedule"], "interval": EVERY}}
@@ -136,7 +136,7 @@ class Site:
             self.server.ask("POST", f"/deployments/{one['id']}/schedule", wanted)
 
     def ticks(self, begin: float, end: float) -> list[Tick]:
-        """Those that were due within these times."""
+        """The ticks that were due between these times."""
         wanted = {
             "flows": {"name": {"any_": ["collect"]}},
             "flow_runs": {"expected_start_time": {"after_": _iso(begin), "before_": _iso(end)}},
@@ -236,7 +236,7 @@ def _both_take_runs(site: Site) -> None:
 
 
 def _catch_in_the_middle(site: Site, machine: Machine) -> None:
-    """Until a run of a machine has just begun to read all APIs of a source, which takes it some seconds now."""
+    """Wait until a run of a machine has started to read all APIs of a source, which takes some seconds."""
     site.sandbox.fault("delay", seconds=3.0)
     wait_until(lambda: not site.claims_of(machine), READ_SECONDS * SLOW)
     wait_until(lambda: len(site.claims_of(machine)) >= len(Api), READ_SECONDS * SLOW)
@@ -305,12 +305,12 @@ def _every_tick_is_made_by_someone(site: Site, row: Row, begin: float, end: floa
 
 
 def _holes(due: list[float]) -> list[float]:
-    """After which of these ticks of a source the next one is missing."""
+    """The ticks of a source after which the next tick is missing."""
     return [before for before, after in pairwise(sorted(due)) if after - before > EVERY + 1]
 
 
 def _begun_and_collected(ticks: list[Tick]) -> dict[str, list[float]]:
-    """When the runs of each source began that collected."""
+    """By source: the start times of the runs that collected."""
     found: dict[str, list[float]] = defaultdict(list)
     for one in ticks:
         if one.has_collected and one.begun is not None:
@@ -319,7 +319,7 @@ def _begun_and_collected(ticks: list[Tick]) -> dict[str, list[float]]:
 
 
 def _next(collected: list[float], due: float) -> float:
-    """When the first of these runs began at a tick or after it."""
+    """The start time of the first of these runs at or after a tick."""
     return next(begun for begun in collected if begun >= due)
 
 

@@ -41,7 +41,7 @@ LOCKED = "LOCK TABLE flow_run, flow_run_state, deployment IN ACCESS EXCLUSIVE MO
 
 
 class Watched:
-    """An `up` with its sandbox, and how it is."""
+    """An `up` with its sandbox, and its health."""
 
     def __init__(self, up: Up, sandbox: SandboxProcess) -> None:
         self.up = up
@@ -52,7 +52,7 @@ class Watched:
         return f"sqlite:///{self.up.data / 'events.db'}"
 
     def newest(self) -> int:
-        """When a run last read a source to its end (ns)."""
+        """The last time at which a run read a source to its end (ns)."""
         engine = open_engine(self.url)
         try:
             with engine.connect() as connection:
@@ -66,11 +66,11 @@ class Watched:
         return time.time() - since
 
     def wait_for_line(self, *texts: str, since: int) -> None:
-        """Until the terminal shows one of these after its first `since` characters."""
+        """Wait until the terminal shows one of these texts after its first `since` characters."""
         wait_until(lambda: any(text in self.up.output[since:] for text in texts), REPORTED_SECONDS * SLOW)
 
     def compare(self, row: Row) -> None:
-        """Of three sources: see `Row.compare_while_events_arrive`."""
+        """Compare three sources, see `Row.compare_while_events_arrive`."""
         names = [f"source-{number:03}" for number in range(3)]
         row.compare_while_events_arrive(self.url, self.sandbox, names, lambda name: self.up.call("collect", name))
 
@@ -183,7 +183,7 @@ def _template(watched: Watched) -> psutil.Process:
 
 @contextmanager
 def _small_disk(path: Path) -> Iterator[None]:
-    """A disk of 300 MB at `path`; skipped where this user may not mount one."""
+    """A disk of 300 MB at `path`. Skips the test if this user may not mount one."""
     path.mkdir(mode=0o700)
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300m,mode=0700", "tmpfs", path], check=False)
     if done.returncode:
