@@ -14,9 +14,9 @@ from blocks.config.source_file import EXPECTED, parse_sources, read_file, with_t
 from blocks.errors import ThirdPartyConfigError
 from blocks.secret_references.secret_reader import SecretReader
 from blocks.siem.configuration import holds_siems
-from blocks.store import fields, schema
-from blocks.store.engine import open_engine
+from blocks.store import fields
 from deployments import deferred
+from deployments.commands.support.field_table import opened_or_created_store
 from deployments.commands.support.options import Json
 from deployments.commands.support.progress import gather_with_bar
 from deployments.commands.support.siem_documents import apply_siems
@@ -34,8 +34,6 @@ from deployments.terminal_output import (
 from deployments.token_rules import TokenRules
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
     from blocks.config.source_config import SourceConfig
     from blocks.store.fields import DroppedField
     from deployments.json_records.sources import AppliedSourceRecord
@@ -148,23 +146,18 @@ def _warn_of_tokens(configs: list[SourceConfig], applied: list[AppliedSource]) -
 
 def _add_fields(configs: list[SourceConfig]) -> tuple[str, ...]:
     """Add the sources' fields to the table. Raises ThirdPartyConfigError, and adds none, if a name is invalid."""
-    return fields.create(_store(), (name for config in configs for name in config.fields))
+    with opened_or_created_store() as engine:
+        return fields.create(engine, (name for config in configs for name in config.fields))
 
 
 def _dropped_fields(configs: list[SourceConfig]) -> dict[str, tuple[DroppedField, ...]]:
     """The dropped fields of each source. Prints a warning for each."""
-    engine = _store()
-    dropped = {config.name: fields.dropped_fields(engine, config.fields) for config in configs}
+    with opened_or_created_store() as engine:
+        dropped = {config.name: fields.dropped_fields(engine, config.fields) for config in configs}
     for name, of_source in dropped.items():
         for one in of_source:
             print_warning(f"{name}: {one.sentence}")
     return dropped
-
-
-def _store() -> Engine:
-    engine = open_engine(settings.database_url())
-    schema.upgrade(engine)
-    return engine
 
 
 def _as_json(applied: AppliedSource, run: str | None, dropped: tuple[DroppedField, ...]) -> AppliedSourceRecord:

@@ -91,7 +91,8 @@ def _show(name: str, outcome: str, message: str, code: int, *, as_json: bool) ->
 
 def _stored_source(name: str) -> source_status.SourceStatus | None:
     try:
-        return source_status.sources(source_status.open_store(), name)[0]
+        with source_status.opened_store() as engine:
+            return source_status.sources(engine, name)[0]
     except SourceError:  # its store is elsewhere, or does not answer: the run's message says so
         return None
 

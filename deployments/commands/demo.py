@@ -86,10 +86,10 @@ def _write_configuration(sandbox: SandboxProcess) -> Path:
 
 def _show_events() -> None:
     _print_command(f"events {NAME} --since 12h | head -{SHOWN + 1}")
-    engine = source_status.open_store()
-    streams = source_status.sources(engine, NAME)[0].streams
     since_ns = clock.now_ns() - 12 * 3600 * 10**9
-    write_table(islice(source_status.events(engine, streams, since_ns=since_ns), SHOWN), sys.stdout, OUT.width)
+    with source_status.opened_store() as engine:
+        streams = source_status.sources(engine, NAME)[0].streams
+        write_table(islice(source_status.events(engine, streams, since_ns=since_ns), SHOWN), sys.stdout, OUT.width)
 
 
 def _show_what_next(program: str) -> None:

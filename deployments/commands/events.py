@@ -105,15 +105,15 @@ def command(
         last = FOLLOW_LAST
     options = EventsOptions(_apis(api or []), *_window(since, until), form, last, filters)
     filters.check()
-    engine = source_status.open_store()
-    source = source_status.sources(engine, name)[0]
-    if item or vault:
-        options = replace(options, filters=replace(filters, names=names.name_by_uuid(engine)))
-    streams = [stream for stream in source.streams if not options.apis or stream.api in options.apis]
-    if output is None or str(output) == "-":
-        _print(engine, source, streams, options, follow=follow)
-    else:
-        _write_file(engine, source, streams, options, output)
+    with source_status.opened_store() as engine:
+        source = source_status.sources(engine, name)[0]
+        if item or vault:
+            options = replace(options, filters=replace(filters, names=names.name_by_uuid(engine)))
+        streams = [stream for stream in source.streams if not options.apis or stream.api in options.apis]
+        if output is None or str(output) == "-":
+            _print(engine, source, streams, options, follow=follow)
+        else:
+            _write_file(engine, source, streams, options, output)
 
 
 def _print(

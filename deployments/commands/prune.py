@@ -100,21 +100,21 @@ def _check(options: PruneOptions) -> None:
 
 
 def _prune_now(options: PruneOptions, rule: RetentionRule) -> None:
-    engine = source_status.open_store()
-    targets = prune.targets(engine, options.name)
-    plans = with_spinner("Counting…", lambda: [prune.plan(engine, target, rule) for target in targets])
-    if not options.as_json:
-        _show(plans, rule)
-    going = sum(plan.going for plan in plans)
-    if going and not options.dry_run:
-        _confirm(going, options)
-    removed = dict.fromkeys(targets, 0)
-    if not options.dry_run:
-        with progress_bar(lambda: going) as advance:
-            for target in targets:
-                for batch in prune.prune(engine, target, rule):
-                    removed[target] += batch
-                    advance(batch)
+    with source_status.opened_store() as engine:
+        targets = prune.targets(engine, options.name)
+        plans = with_spinner("Counting…", lambda: [prune.plan(engine, target, rule) for target in targets])
+        if not options.as_json:
+            _show(plans, rule)
+        going = sum(plan.going for plan in plans)
+        if going and not options.dry_run:
+            _confirm(going, options)
+        removed = dict.fromkeys(targets, 0)
+        if not options.dry_run:
+            with progress_bar(lambda: going) as advance:
+                for target in targets:
+                    for batch in prune.prune(engine, target, rule):
+                        removed[target] += batch
+                        advance(batch)
     _print_result(options, rule, plans, list(removed.values()))
 
 
@@ -208,7 +208,10 @@ def _schedule(older_than: str, options: PruneOptions) -> None:
 
 
 def _find(name: str | None) -> PruneTarget | None:
-    return prune.targets(source_status.open_store(), name)[0] if name else None
+    if name is None:
+        return None
+    with source_status.opened_store() as engine:
+        return prune.targets(engine, name)[0]
 
 
 def _unschedule(name: str | None, *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from blocks.command_line import command_line
 from blocks.store import fields
-from deployments.commands.support.field_table import open_or_create_store
+from deployments.commands.support.field_table import opened_or_created_store
 from deployments.commands.support.options import FieldNames, Json
 from deployments.terminal_output import print_json, print_line
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 def command(names: FieldNames, as_json: Json = False) -> None:
     """Add fields, and print which existed already."""
-    engine = open_or_create_store()
-    new = fields.create(engine, names)
-    disabled = {one.name for one in fields.all_fields(engine) if not one.enabled}
+    with opened_or_created_store() as engine:
+        new = fields.create(engine, names)
+        disabled = {one.name for one in fields.all_fields(engine) if not one.enabled}
     if as_json:
         changed: list[ChangedFieldRecord] = [
             {"field": name, "enabled": name not in disabled, "change": "created" if name in new else "unchanged"}

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 def command(as_json: Json = False) -> None:
     """Print the table of fields."""
-    known = fields.all_fields(source_status.open_store())
+    with source_status.opened_store() as engine:
+        known = fields.all_fields(engine)
     if as_json:
         found: list[FieldRecord] = [
             {"field": one.name, "enabled": one.enabled, "built_in": one.built_in} for one in known

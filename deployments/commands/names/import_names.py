@@ -12,7 +12,7 @@ import typer
 from blocks.config.name_file import KINDS, parse_names, read_bounded
 from blocks.problems import ConfigurationError, Problem
 from blocks.store import names
-from deployments.commands.support.field_table import open_or_create_store
+from deployments.commands.support.field_table import opened_or_created_store
 from deployments.commands.support.options import Json
 from deployments.commands.support.usage import invalid_value
 from deployments.terminal_output import print_json, print_line, print_note
@@ -48,7 +48,8 @@ def command(
     if kind is not None and kind not in KINDS:
         raise invalid_value("--kind", kind, KINDS)
     found = parse_names(_read(file), kind)
-    counts = names.save(open_or_create_store(), found.objects)
+    with opened_or_created_store() as engine:
+        counts = names.save(engine, found.objects)
     if as_json:
         print_json(_as_json(found, counts))
         return

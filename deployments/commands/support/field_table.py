@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from blocks import settings
 from blocks.store import fields, schema
-from blocks.store.engine import open_engine
+from blocks.store.engine import opened_engine
 from deployments.terminal_output import print_json, print_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy import Engine
 
     from deployments.json_records.events import ChangedFieldRecord
 
 
-def open_or_create_store() -> Engine:
+@contextmanager
+def opened_or_created_store() -> Iterator[Engine]:
     """The store. It is created if there is none, because you may add fields before the first source."""
-    engine = open_engine(settings.database_url())
-    schema.upgrade(engine)
-    return engine
+    with opened_engine(settings.database_url()) as engine:
+        schema.upgrade(engine)
+        yield engine
 
 
 def change_of(is_changed: bool) -> str:
@@ -31,7 +33,8 @@ def change_of(is_changed: bool) -> str:
 
 def set_enabled(names: Sequence[str], *, enabled: bool, as_json: bool) -> None:
     """Enable or disable fields, and print which were enabled or disabled already."""
-    changed = fields.set_enabled(open_or_create_store(), names, enabled=enabled)
+    with opened_or_created_store() as engine:
+        changed = fields.set_enabled(engine, names, enabled=enabled)
     if as_json:
         fields_changed: list[ChangedFieldRecord] = [
             {"field": name, "enabled": enabled, "change": change_of(name in changed)} for name in dict.fromkeys(names)

@@ -46,8 +46,8 @@ def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 if point == "store":
     store_reader._flush_log = die
-if point == "settle":
-    store_reader.StoreRestore.settle = die
+if point == "in place":
+    store_reader._sync_directory = die
 send = httpx.Client.send
 def watched(client, request, **options):
     if point == f"{request.method} {request.url.path.split('/')[2]}":
@@ -56,8 +56,8 @@ def watched(client, request, **options):
 httpx.Client.send = watched
 sys.exit(cli.main(sys.argv[1:]))
 """
-KILLS = ("settle", "PATCH deployments")
-"""Where a restore is killed: when the store is in place and not settled, and amid Prefect."""
+KILLS = ("in place", "PATCH deployments")
+"""Where a restore is killed: when the store is in place, and amid Prefect."""
 SECONDS = 300.0
 """That a collection may take on a busy machine."""
 

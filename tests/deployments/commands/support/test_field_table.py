@@ -9,22 +9,25 @@ from typing import TYPE_CHECKING
 import pytest
 
 from blocks.store import fields
-from deployments.commands.support.field_table import change_of, open_or_create_store, set_enabled
+from deployments.commands.support.field_table import change_of, opened_or_created_store, set_enabled
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy import Engine
 
 
 @pytest.fixture
-def store_with_fields(own_directory: Path) -> Engine:
-    engine = open_or_create_store()
-    fields.create(engine, ["team", "tier"])
-    return engine
+def store_with_fields(own_directory: Path) -> Iterator[Engine]:
+    with opened_or_created_store() as engine:
+        fields.create(engine, ["team", "tier"])
+        yield engine
 
 
 def test_the_store_is_created_for_the_first_field(own_directory: Path) -> None:
     assert not (own_directory / "events.db").exists()
-    open_or_create_store().dispose()
+    with opened_or_created_store():
+        pass
     assert (own_directory / "events.db").exists()
 
 
