@@ -269,7 +269,9 @@ def test_a_form_with_the_token_of_its_session_is_passed_on() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"csrf=", b"csrf=x&name=a", f"csrf={Browser().csrf_token}".encode(), b"csrf=\xc3\xa9"]
+    "body",
+    [b"", b"csrf=", b"csrf=x&name=a", f"csrf={Browser().csrf_token}".encode(), b"csrf=\xc3\xa9"],
+    ids=["no form", "no token", "no token of ours", "the token of another session", "not ASCII"],
 )
 def test_a_form_with_another_token_changes_nothing(body: bytes) -> None:
     response = Browser().post(page(failing(AssertionError())), body)
