@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -302,3 +303,12 @@ def _each_test_begins_without_a_stop_request() -> Iterator[None]:
     yield
     stopping.requested.clear()
     stopping._waiting.clear()
+
+
+@pytest.fixture(autouse=True)
+def _each_test_begins_without_open_sources() -> Iterator[None]:
+    """Forget the blocks and stores that steps of a run have opened: another test has another store for the same id."""
+    yield
+    if opened := sys.modules.get("tasks.support.source"):  # most tests need no Prefect, which it imports
+        for kept in (opened._of_source, opened._ids, opened._shared):
+            kept.clear()
