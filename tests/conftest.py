@@ -100,6 +100,7 @@ def pytest_collection_finish() -> None:
     """Exclude the ten thousand collected tests from garbage collection, which took an eighth of the time."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(700, 10, 500)  # with so little left to look at, full collections would be far too frequent
 
 
 @pytest.hookimpl(optionalhook=True)

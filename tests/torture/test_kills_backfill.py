@@ -70,6 +70,7 @@ def rounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
         yield made
 
 
+@pytest.mark.processes
 def test_a_backfill_killed_at_a_random_moment(store_url: str, backfills: Forks, rounds: Forks, row: Row) -> None:
     """Another shares its job and lives; live collection begins meanwhile. A third goes on at once."""
     chance, end_ns = row.chance(), time.time_ns()

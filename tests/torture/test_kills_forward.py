@@ -137,6 +137,7 @@ def strike(forwarded: Forwarded, kills: int, *, receiver_too: bool = False) -> N
     forwarded.check()
 
 
+@pytest.mark.processes
 def test_a_forwarder_that_is_killed_skips_nothing(forwarded: Forwarded) -> None:
     strike(forwarded, 3)
 

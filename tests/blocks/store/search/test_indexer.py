@@ -282,6 +282,7 @@ while index_batch(engine, 2) is not None:
 """
 
 
+@pytest.mark.processes
 def test_killed_at_any_statement_the_next_indexer_goes_on(store_url: str) -> None:
     engine = open_engine(store_url)
     collected = CollectedEvents(engine)

@@ -91,6 +91,7 @@ def kill(source: Engine, to: Engine, writes: int) -> int:
     return done.returncode
 
 
+@pytest.mark.processes
 def test_a_killed_move_is_continued(
     source: Engine, to: Engine, target_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +108,7 @@ def test_a_killed_move_is_continued(
     assert backups.rows(to) == backups.rows(source)
 
 
+@pytest.mark.processes
 def test_what_changed_after_the_kill_is_in_the_copy(source: Engine, to: Engine) -> None:
     """A prune between the two calls: the copied rows of a table that do not match are copied again."""
     assert kill(source, to, 3) == -9
@@ -137,6 +139,7 @@ def test_a_target_with_a_store_is_refused(source: Engine, to: Engine) -> None:
         moving.move(source, to)
 
 
+@pytest.mark.processes
 def test_an_incomplete_copy_of_another_store_is_refused(source: Engine, to: Engine) -> None:
     assert kill(source, to, 2) == -9
     with pytest.raises(ThirdPartyConfigError, match="incomplete copy of another store"):
