@@ -63,5 +63,6 @@ def _sample(source: str, preparer: Preparer, event: OutgoingEvent, *, withheld: 
         return Sample(source, api, event.uuid, withheld, filtered_by=made.reason)
     body = preparer.apply_rules(event).body
     redacted = () if body is None else tuple(changed_members(event.body, body))
-    record = made.data.decode(errors="replace").strip()
+    # A record of a JSON array brings the comma before the next one, or the end of its line.
+    record = made.data.decode(errors="replace").strip().removesuffix(",")
     return Sample(source, api, event.uuid, withheld, record, tuple(made.group), redacted)

@@ -34,11 +34,12 @@ class Sender(FakeSender):
     """A sender that groups by the API, and is closed once. No event is sent to it."""
 
     problem: ThirdPartyGenericError | None = None
+    end: bytes = b"\xff\n"
     checks: int = 0
     closed: int = 0
 
     def encode(self, formatted: FormattedEvent) -> EncodedRecord:
-        return EncodedRecord(formatted.event, b"\n" + formatted.document + b"\xff\n", ("index", "main"))
+        return EncodedRecord(formatted.event, b"\n" + formatted.document + self.end, ("index", "main"))
 
     def check(self) -> str:
         self.checks += 1
@@ -113,6 +114,13 @@ def test_a_sample_is_the_record_as_it_would_be_sent(siem: Siem) -> None:
     assert sample.record.endswith("}\ufffd"), "what is not UTF-8 is shown as such"
     assert "audit-000000" in sample.record
     assert "note" in sample.record
+
+
+@pytest.mark.parametrize("end", [b",", b"\n", b""])
+def test_a_record_is_shown_without_what_separates_it_from_the_next(siem: Siem, end: bytes) -> None:
+    siem.filled.commit(Api.AUDIT, 1)
+    siem.sender.end = end
+    assert json.loads(one_of(try_siem(SIEM)).record)["uuid"] == "audit-000000"
 
 
 def test_a_rule_of_the_siem_changes_a_record_and_another_filters_it(siem: Siem) -> None:
