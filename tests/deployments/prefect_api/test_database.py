@@ -24,8 +24,6 @@ from deployments.prefect_api import database, file_lock, postgresql
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.processes
-
 USE = """
 import sys
 from deployments.prefect_api import database

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import pytest
 from support.command_calls import CommandCalls, write_document
 from support.siem_commands import EVENTS, apply_siem, apply_source, siem_document
 from support.terminal import CTRL_C, in_terminal
 
+from blocks import clock
 from blocks.store import source_status
 from blocks.store.forwarding import forward_pairs, positions
 from deployments import cli
@@ -26,8 +28,9 @@ pytestmark = pytest.mark.prefect
 def test_what_another_run_forwards_is_exit_code_3(call: CommandCalls, source: str, splunk: Receiver) -> None:
     siem = apply_siem(call, splunk, source)
     engine = source_status.open_store()
-    for view in positions.of_pair(engine, forward_pairs.find_all(engine, siem)[0].id):
-        assert positions.acquire(engine, view, "run-of-another")
+    with patch("blocks.clock.now_ns", return_value=clock.now_ns()):  # streams of another second are named apart
+        for view in positions.of_pair(engine, forward_pairs.find_all(engine, siem)[0].id):
+            assert positions.acquire(engine, view, "run-of-another")
     engine.dispose()
     found = call.json("siem", "run", siem, code=cli.SKIPPED)[0]
     assert (found["state"], found["in_error"]) == ("Skipped", False)
