@@ -218,8 +218,8 @@ def _network_around(entry: str) -> str | None:
 
 
 def _wrong_proxy(what: str, network: str | None = None) -> ThirdPartyConfigError:
-    meant = f"You may mean {network}." if network else "Name your proxies: 10.0.0.5, 10.1.0.0/16."
-    return ThirdPartyConfigError(f"{PREFIX}TRUSTED_PROXIES has {what}.", hint=meant, code="setting")
+    hint = f"You may mean {network}." if network else "Name your proxies: 10.0.0.5, 10.1.0.0/16."
+    return ThirdPartyConfigError(f"{PREFIX}TRUSTED_PROXIES has {what}.", hint=hint, code="setting")
 
 
 def log_format() -> str:

@@ -147,7 +147,8 @@ def test_a_killed_supervisor_is_replaced_and_the_server_goes_on(user: subprocess
         user.wait()
 
 
-@pytest.mark.torture  # it fails on some machines, for a reason not found yet
+# A second supervisor that `wait_until_ready` has started may wait beside the first one, and replace it.
+@pytest.mark.torture
 def test_a_killed_supervisor_leaves_no_zombie_to_the_process_that_started_it() -> None:
     with database.running():
         first = _supervisor()
