@@ -130,17 +130,24 @@ def keep_alive() -> Iterator[subprocess.Popen[bytes] | None]:
 
 def ensure_supervisor() -> subprocess.Popen[bytes] | None:
     """Start a supervisor if there is none, for example after the last one was killed. Call it within `keep_alive`."""
-    if not file_lock.is_free(_supervisor_lock()):
-        return None
-    supervisor = subprocess.Popen(
-        python_process.command("deployments.prefect_api.database"),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        env={**os.environ, settings.PREFIX + "DATA_DIR": str(settings.data_dir())},
-        cwd="/",
-    )
+    descriptor = file_lock.open_lock(_supervisor_lock())
+    try:
+        if not file_lock.try_lock(descriptor):
+            return None
+        # The supervisor inherits the lock, and so holds it from its first moment. If it had to take the lock itself,
+        # each check while Python starts would find none and start a spare.
+        supervisor = subprocess.Popen(
+            python_process.command("deployments.prefect_api.database", str(descriptor)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(descriptor,),
+            start_new_session=True,
+            env={**os.environ, settings.PREFIX + "DATA_DIR": str(settings.data_dir())},
+            cwd="/",
+        )
+    finally:
+        os.close(descriptor)
     # `poll` reaps a supervisor that was killed: a process that starts one each time must leave no zombies.
     _started[:] = [one for one in _started if one.poll() is None]
     _started.append(supervisor)
@@ -161,7 +168,7 @@ def wait_until_ready(supervisor: subprocess.Popen[bytes] | None = None) -> None:
     started = [supervisor] if supervisor is not None else []
 
     def is_alive() -> bool:
-        # A supervisor that was about to end may have held its lock when this process checked it.
+        # A supervisor that was about to end may have held its lock when this process tried it.
         if (another := ensure_supervisor()) is not None:
             started.append(another)
         return not any(one.poll() for one in started)
@@ -280,11 +287,9 @@ def _copy_lines(read: int, log: RotatingLog) -> None:
 
 
 def main() -> None:
-    """Supervise the database of this data directory, unless another process already does."""
+    """Supervise the database of this data directory. The argument is the descriptor of the supervisor's lock."""
     os.umask(0o077)
-    descriptor = file_lock.open_lock(_supervisor_lock())
-    if not file_lock.lock_within(descriptor):
-        return
+    os.set_inheritable(int(sys.argv[1]), False)  # or a PostgreSQL that outlives this process would keep the lock
     log = RotatingLog(log_path())
     supervisor = Supervisor(cluster(), _users_lock(), log)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

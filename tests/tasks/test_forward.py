@@ -526,18 +526,24 @@ def test_what_is_sent_again_is_so_after_a_kill_too_and_stays_rejected_until_it_i
     assert rejected_events.list_page(pair.engine, pair.record.id) == []
 
 
-@given(st.lists(st.lists(st.sampled_from("yyyyyyne"), max_size=8), max_size=6), st.integers(1, 4), st.data())
+ATTEMPTS = st.tuples(st.lists(st.sampled_from("yyyyyyne"), max_size=8), st.booleans(), st.integers(0, 6))
+"""The answers to an attempt, whether its failure is recorded, and how many events come after it."""
+
+
+# All is drawn before the first event: Hypothesis ends an example in the middle of a draw, and what was acknowledged
+# ahead by then would be skipped in the next one.
+@given(st.lists(ATTEMPTS, max_size=6), st.integers(1, 25), st.integers(1, 4))
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_fails_the_position_is_after_what_was_accepted_or_rejected(
-    pair: Pair, script: list[list[str]], parallel: int, data: st.DataObject
+    pair: Pair, script: list[tuple[list[str], bool, int]], first: int, parallel: int
 ) -> None:
     """Attempts that fail here and there, with events that come between them; the store is the only memory."""
     start = pair.view().acknowledged_id
-    pair.filled.commit(Api.AUDIT, data.draw(st.integers(1, 25)))
+    pair.filled.commit(Api.AUDIT, first)
     arrived: set[int] = set()
     rejected_ids: set[int] = set()
     lock = threading.Lock()
-    for answers_of_run in [*script, []]:
+    for answers_of_run, is_recorded, later in [*script, ([], False, 3)]:
         answers = iter(answers_of_run)
 
         def answer(batch: Batch, answers: Iterator[str] = answers) -> BatchResult:
@@ -555,12 +561,12 @@ def test_whatever_fails_the_position_is_after_what_was_accepted_or_rejected(
         try:
             pair.forward(FakeSender(answer, Limits(events=4, parallel=parallel)), claim=claim)
         except ThirdPartyGenericError as error:
-            if data.draw(st.booleans()):
+            if is_recorded:
                 positions.record_failure(pair.engine, claim, error)
         end = pair.view().acknowledged_id
         behind = [id_ for id_ in pair.ids() if start < id_ <= end]
         assert set(behind) <= arrived | rejected_ids
-        pair.filled.commit(Api.AUDIT, data.draw(st.integers(0, 6)))
+        pair.filled.commit(Api.AUDIT, later)
     last = FakeSender()
     pair.forward(last)
     arrived |= set(last.accepted)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from prefect.exceptions import ObjectNotFound
+from support.prefect_client import give_client
 
 from deployments.backups import prefect_content
 from deployments.backups.prefect_content import PrefectContent, SavedAutomation, SavedBlock, SavedDeployment
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class Server:
@@ -39,15 +36,7 @@ class Server:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
-    made = Server()
-
-    @contextmanager
-    def get_client(*, sync_client: bool) -> Iterator[Server]:
-        assert sync_client
-        yield made
-
-    monkeypatch.setattr(prefect_content, "get_client", get_client)
-    return made
+    return give_client(monkeypatch, prefect_content, Server())
 
 
 def document(slug: str = "slack-webhook", **values: Any) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from prefect.exceptions import ObjectNotFound
+from support.prefect_client import give_client
 
 from blocks.siem.configuration import KINDS
 from deployments.backups import prefect_restore
@@ -17,8 +17,6 @@ from deployments.backups.prefect_content import PrefectContent, SavedAutomation,
 from deployments.prefect_api.templates import COLLECT, FORWARD, RECONCILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from deployments.backups.prefect_restore import RestoredPrefect
 
 OWN = "1password-source"
@@ -64,19 +62,13 @@ class Server:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
-    made = Server()
-
-    @contextmanager
-    def get_client(*, sync_client: bool) -> Iterator[Server]:
-        assert sync_client
-        yield made
+    made = give_client(monkeypatch, prefect_restore, Server())
 
     def find_by_name(_: Server, flow: str, name: str) -> Any:
         found = made.deployments.get(f"{flow}/{name}")
         return found and SimpleNamespace(id=found)
 
     own = {OWN: SimpleNamespace(_block_type_id="own type", _block_schema_id="own schema")}
-    monkeypatch.setattr(prefect_restore, "get_client", get_client)
     monkeypatch.setattr(prefect_restore, "_own_blocks", lambda: own)
     monkeypatch.setattr(prefect_restore.sources, "register_blocks", lambda *, siems: made.registered.append(siems))
     monkeypatch.setattr(prefect_restore.sources, "deploy_all", lambda: ["1Pass"])

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from support.ended_runs import end_run
 from support.raw_server import always, answered, listening
 from support.values import SOURCE
 
@@ -14,7 +15,7 @@ from blocks import clock, liveness
 from blocks.errors import FirstPartyGenericError
 from blocks.health import ERROR, Condition
 from blocks.liveness import Judgement, Signs, StreamSigns
-from blocks.store import health, lifecycle, sources, streams
+from blocks.store import health, lifecycle, sources
 from deployments.one_machine import probes
 from deployments.one_machine.probes import (
     ProbeError,
@@ -138,14 +139,6 @@ def test_what_is_stopped_or_final_is_not_due() -> None:
     assert summarize([Judgement(going, active=(NOT_RUNNING,))]) == RunActivity(1, ("1Pass",), one.state_ns)
 
 
-def collected(engine: Engine) -> None:
-    for view in streams.of_source(engine, SOURCE.id, SOURCE.apis):
-        claim = streams.acquire(engine, view, "run")
-        assert claim
-        streams.record_drain(engine, claim, clock.now_ns())
-    sources.save_state(engine, SOURCE.id, "Collected", "", "run")
-
-
 @pytest.mark.usefixtures("settings")
 def test_which_sources_are_due(engine: Engine, moving: MovingClock) -> None:
     assert probe_runs(clock.now_ns()) == RunActivity()
@@ -154,7 +147,7 @@ def test_which_sources_are_due(engine: Engine, moving: MovingClock) -> None:
     sources.save(engine, other)
     start_ns = clock.now_ns()
     moving.advance(600)
-    collected(engine)
+    end_run(engine)
     assert probe_runs(start_ns) == RunActivity(2, (), clock.now_ns())
     moving.advance(300)
     assert probe_runs(start_ns) == RunActivity(2, ("other",), clock.now_ns() - 300 * SECOND)

@@ -7,13 +7,14 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from support.ended_runs import end_run
 from support.moving_clock import MovingClock
 from support.one_machine import environment, run_python
 from support.raw_server import listening
 from support.values import SOURCE
 
 from blocks import clock
-from blocks.store import health, sources, streams
+from blocks.store import health, sources
 from deployments import cli
 from deployments.one_machine import notifier, watchdog_setup
 from deployments.one_machine.probes import Probes, RunActivity
@@ -42,14 +43,6 @@ def answer_well(connection: socket.socket, _over: threading.Event) -> None:
 
 def answer_nothing(_connection: socket.socket, over: threading.Event) -> None:
     over.wait(60)
-
-
-def collected(engine: Engine) -> None:
-    for view in streams.of_source(engine, SOURCE.id, SOURCE.apis):
-        claim = streams.acquire(engine, view, "run")
-        assert claim
-        streams.record_drain(engine, claim, clock.now_ns())
-    sources.save_state(engine, SOURCE.id, "Collected", "", "run")
 
 
 class Machine:
@@ -84,7 +77,7 @@ def test_dead_runs_are_health_events_though_no_run_works(
     engine: Engine, moving: MovingClock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sources.save(engine, SOURCE)
-    collected(engine)
+    end_run(engine)
     with listening(answer_well) as server:
         machine = Machine(server.url, tmp_path / "heartbeat", moving)
         assert machine.go(8 * 60) == []
@@ -101,7 +94,7 @@ def test_dead_runs_are_health_events_though_no_run_works(
         assert {one.tracker for one in events} == {"runs", "lag/sign-in", "lag/itemUsage", "lag/audit"}
         assert cli.main(["health", "1Pass", "--json"]) == cli.DONE
         assert "NotRunning" in {one["eventName"] for one in json.loads(capsys.readouterr().out)}
-        collected(engine)
+        end_run(engine)
         (over,) = machine.go(60)
         assert isinstance(over, TerminalLine)
         assert "Over: Runs work again." in over.text

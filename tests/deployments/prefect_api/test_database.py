@@ -62,19 +62,21 @@ def _user() -> subprocess.Popen[str]:
 
 
 def _supervisor() -> psutil.Process:
-    """The process that holds the supervisor's lock; one that was just started takes a moment to."""
-    found: psutil.Process = wait_until(_find_supervisor, 60)
+    """The process that has the supervisor's lock. There is never a second one, not even while the first one starts."""
+    (found,) = wait_until(_find_supervisors, 60)
+    assert isinstance(found, psutil.Process)
     return found
 
 
-def _find_supervisor() -> psutil.Process | None:
+def _find_supervisors() -> list[psutil.Process]:
     lock = (database.prefect_home() / "database.lock").stat().st_ino
+    found = []
     for process in psutil.process_iter(["cmdline"]):
         if "deployments.prefect_api.database" in (process.info["cmdline"] or ()):
             with suppress(OSError):
                 if lock in {path.stat().st_ino for path in Path(f"/proc/{process.pid}/fd").iterdir() if path.exists()}:
-                    return process
-    return None
+                    found.append(process)
+    return found
 
 
 def _answer() -> int:
@@ -138,7 +140,8 @@ def test_a_killed_supervisor_is_replaced_and_the_server_goes_on(user: subprocess
     server = database.cluster().pid()
     first = _supervisor()
     first.kill()
-    wait_until(lambda: not lives(first), 30)
+    # A killed process holds its locks a moment longer than it lives: until its last thread has ended.
+    wait_until(lambda: file_lock.is_free(database.prefect_home() / "database.lock"), 30)
     with database.running():
         assert database.cluster().pid() == server, "the very same"
         assert _supervisor().pid != first.pid
@@ -147,8 +150,6 @@ def test_a_killed_supervisor_is_replaced_and_the_server_goes_on(user: subprocess
         user.wait()
 
 
-# A second supervisor that `wait_until_ready` has started may wait beside the first one, and replace it.
-@pytest.mark.torture
 def test_a_killed_supervisor_leaves_no_zombie_to_the_process_that_started_it() -> None:
     with database.running():
         first = _supervisor()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -11,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
+from support.prefect_client import give_client
 from support.values import SOURCE
 
 from blocks.errors import ClaimLostError, FirstPartyGenericError
@@ -18,8 +18,6 @@ from blocks.store import streams
 from deployments.prefect_api import source_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from sqlalchemy import Engine
     from support.moving_clock import MovingClock
 
@@ -69,16 +67,9 @@ class Client:
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> Client:
     """The client of a server with a deployment of each source in IDS."""
-    made = Client()
-
-    @contextmanager
-    def get_client(*, sync_client: bool) -> Iterator[Client]:
-        assert sync_client
-        yield made
-
+    made = give_client(monkeypatch, source_runs, Client())
     there = {name: SimpleNamespace(id=number, paused=name == "two") for name, number in IDS.items()}
     monkeypatch.setattr(source_runs, "datetime", SimpleNamespace(now=lambda _: NOW))
-    monkeypatch.setattr(source_runs, "get_client", get_client)
     monkeypatch.setattr(source_runs, "parallel_requests", lambda: 1)
     monkeypatch.setattr(
         source_runs, "find_deployments", lambda _, names: {name: there[name] for name in names if name in there}
