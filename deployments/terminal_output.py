@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import select
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 UNLIMITED_CELLS = 1000
 POLL_SECONDS = 1
+SILENT_SECONDS = 10
+"""After how many seconds of work a command that has no terminal says what it does."""
 
 
 class _Console(Console):
@@ -148,11 +151,17 @@ def confirm(question: str, refusal: str) -> None:
 
 
 def with_spinner(text: str, work: Callable[[], T]) -> T:
-    """Do the work with a spinner on a terminal, and silently elsewhere."""
-    if not sys.stderr.isatty():
+    """Do the work with a spinner on a terminal. Elsewhere one line announces work that takes long."""
+    if sys.stderr.isatty():
+        with ERROR.status(text):
+            return work()
+    note = threading.Timer(SILENT_SECONDS, print_note, [text])
+    note.daemon = True
+    note.start()
+    try:
         return work()
-    with ERROR.status(text):
-        return work()
+    finally:
+        note.cancel()
 
 
 def printable(value: Any) -> str:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -164,6 +165,21 @@ def test_without_a_terminal_nothing_is_confirmed(monkeypatch: pytest.MonkeyPatch
 def test_work_is_done_without_a_spinner_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert with_spinner("Working…", lambda: 5) == 5
     assert capsys.readouterr() == ("", "")
+
+
+def test_work_that_takes_long_is_announced_once_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    announced = threading.Event()
+
+    def note(text: str) -> None:
+        print_note(text)
+        announced.set()
+
+    monkeypatch.setattr(terminal_output, "SILENT_SECONDS", 0.01)
+    monkeypatch.setattr(terminal_output, "print_note", note)
+    assert with_spinner("Working…", lambda: announced.wait(60))
+    assert capsys.readouterr() == ("", "Working…\n")
 
 
 def test_a_reader_that_is_gone_is_noticed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

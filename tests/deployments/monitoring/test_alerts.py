@@ -14,7 +14,7 @@ from support.prometheus import promtool
 from support.reference import metrics
 
 ALERTS = DIRECTORY / "alerts.yaml"
-UNIT_TESTS = Path(__file__).parent / "alert_tests.yaml"
+UNIT_TESTS = sorted(Path(__file__).parent.glob("alert_tests*.yaml"))
 PAGE = ROOT / "docs" / "how-to" / "monitoring.md"
 
 
@@ -26,12 +26,13 @@ def test_promtool_accepts_the_rules() -> None:
     assert f"{len(rules())} rules found" in promtool("check", "rules", str(ALERTS))
 
 
-def test_each_rule_fires_when_it_should_and_with_its_texts() -> None:
-    assert "SUCCESS" in promtool("test", "rules", str(UNIT_TESTS))
+@pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: path.stem)
+def test_each_rule_fires_when_it_should_and_with_its_texts(path: Path) -> None:
+    assert "SUCCESS" in promtool("test", "rules", str(path))
 
 
 def test_every_rule_has_a_unit_test_and_stands_on_the_page() -> None:
-    tests = UNIT_TESTS.read_text()
+    tests = "".join(path.read_text() for path in UNIT_TESTS)
     names = [rule["alert"] for rule in rules()]
     assert len(set(names)) == len(names)
     for name in names:
