@@ -40,6 +40,7 @@ os.chdir(_directory)  # activate() changes it
 import psycopg  # noqa: E402
 from psycopg.sql import SQL, Identifier  # noqa: E402
 from sqlalchemy import text  # noqa: E402
+from support import compiled_statements  # noqa: E402
 from support.certificates import write_authority  # noqa: E402
 from support.moving_clock import MovingClock  # noqa: E402
 from support.values import SOURCE  # noqa: E402
@@ -52,6 +53,8 @@ from blocks.store.engine import open_engine  # noqa: E402
 from blocks.store.search.indexer import index_batch  # noqa: E402
 from deployments.sandbox.process import running_sandbox  # noqa: E402
 from tasks.support import stopping  # noqa: E402
+
+compiled_statements.share()
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,7 +105,8 @@ def pytest_collection_finish() -> None:
     """Exclude the ten thousand collected tests from garbage collection, which took an eighth of the time."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(700, 10, 500)  # with so little left to look at, full collections would be far too frequent
+    # With so little left to look at, full collections would be far too frequent.
+    gc.set_threshold(10_000, 10, 500)
 
 
 @pytest.hookimpl(optionalhook=True)

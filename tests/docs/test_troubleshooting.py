@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 
 import pytest
 from support.paths import ROOT
@@ -16,6 +17,7 @@ MESSAGES = sorted({text for row in ROWS for text in re.findall(r"\*([^*]+)\*", r
 CONDITIONS = sorted({name for row in ROWS for name in re.findall(r"`([A-Z][A-Za-z]+)`", row[0])})
 
 
+@cache
 def texts() -> str:
     """The string literals of the program. Parts of an f-string follow one another with a space for each value."""
     found = []
@@ -31,12 +33,9 @@ def texts() -> str:
     return "\n".join(found)
 
 
-TEXTS = texts()
-
-
 @pytest.mark.parametrize("message", MESSAGES)
 def test_a_message_is_one_of_the_program(message: str) -> None:
-    assert message in TEXTS
+    assert message in texts()
 
 
 @pytest.mark.parametrize("name", CONDITIONS)

@@ -8,6 +8,7 @@ from bisect import bisect_right
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
 from support.moving_clock import MovingClock
 from support.values import SOURCE
 
@@ -113,6 +114,7 @@ def test_sources_of_one_account_share_it_and_until_it_is_known_a_source_is_alone
     assert {rate_limit_windows.key_of(engine, one.id) for one in (SOURCE, other)} == {"account/ACCOUNT"}
 
 
+@pytest.mark.processes
 def test_processes_that_ask_at_full_speed_get_all_of_it_and_no_more(store_url: str) -> None:
     command = [sys.executable, "-c", TAKER, store_url, "3"]
     takers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]

@@ -90,6 +90,7 @@ def test_a_newer_store_is_an_error_and_left_alone(engine: Engine) -> None:
     assert schema.version(engine) == "9999"
 
 
+@pytest.mark.processes
 def test_several_processes_may_make_the_store_at_once(empty_url: str) -> None:
     script = (
         "import sys; from blocks.store import schema; from blocks.store.engine import open_engine\n"

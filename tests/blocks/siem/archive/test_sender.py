@@ -155,6 +155,7 @@ def test_zcat_and_duckdb_read_the_lines(tmp_path: Path) -> None:
     assert [row[4] for row in found] == [json.loads(one.body)["action"] for one in events]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("kind", ["directory", "s3"])
 @pytest.mark.parametrize("form", ["ndjson.gz", pytest.param("parquet", marks=pytest.mark.torture)])
 def test_every_event_is_there_once_however_often_the_writer_is_killed(

@@ -1,0 +1,29 @@
+"""One cache of compiled SQL for all engines of a kind: each test opens its own, and would compile each statement anew.
+
+SQLAlchemy keeps what it has compiled with the engine, by statement and dialect. The engines of the tests differ in
+their database alone, so what one has compiled is right for all. A process of the program opens one engine, and has no
+use for this.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.engine import Engine
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.util import LRUCache
+
+STATEMENTS = 3000
+
+_by_dialect: dict[type[Any], LRUCache[Any, Any]] = {}
+
+
+def share() -> None:
+    """Share them from now on, in this process."""
+    Engine._compiled_cache = property(_cache, lambda _engine, _own: None)  # type: ignore[assignment]
+    DefaultDialect.__hash__ = lambda self: hash(type(self))  # type: ignore[method-assign]
+    DefaultDialect.__eq__ = lambda self, other: type(self) is type(other)  # type: ignore[method-assign]
+
+
+def _cache(engine: Engine) -> LRUCache[Any, Any]:
+    return _by_dialect.setdefault(type(engine.dialect), LRUCache(STATEMENTS))
