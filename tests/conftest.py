@@ -325,8 +325,10 @@ def _each_test_begins_without_a_stop_request() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _each_test_begins_without_open_sources() -> Iterator[None]:
-    """Forget the blocks and stores that steps of a run have opened: another test has another store for the same id."""
+    """Close what steps of a run have opened: another test has another store for the same id."""
     yield
     if opened := sys.modules.get("tasks.support.source"):  # most tests need no Prefect, which it imports
-        for kept in (opened._of_source, opened._ids, opened._shared):
+        for engine in opened._engines.values():
+            engine.dispose()
+        for kept in (opened._engines, opened._of_source, opened._ids, opened._shared):
             kept.clear()

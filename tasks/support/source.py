@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from functools import cache
 from typing import TYPE_CHECKING
 
 import httpx
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 _opening = threading.Lock()
+_engines: dict[str, Engine] = {}
 _of_source: dict[str, Engine] = {}
 _ids: dict[str, str] = {}
 _shared: dict[str, tuple[float, OnePasswordSource]] = {}
@@ -153,14 +153,16 @@ def store_if_open(source_id: str) -> Engine | None:
     return _of_source.get(source_id)
 
 
-@cache
 def _engine(url: str) -> Engine:
+    if (opened := _engines.get(url)) is not None:
+        return opened
     engine = open_engine(url)
     try:
         schema.upgrade(engine)
     except BaseException:
         engine.dispose()
         raise
+    _engines[url] = engine
     return engine
 
 

@@ -193,15 +193,6 @@ def test_every_other_error_stays_and_loads_nothing(stored: StoredBlock) -> None:
 # Stores
 
 
-@pytest.fixture
-def opening(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Real engines, which this process has not opened before."""
-    monkeypatch.setattr(source, "_of_source", {})
-    source._engine.cache_clear()
-    yield
-    source._engine.cache_clear()
-
-
 def block(**members: Any) -> OnePasswordSource:
     credentials = OnePasswordCredentials(base_url="events.1password.com", api_token=SecretStr("t"))
     values: dict[str, Any] = {"name": "1Pass", "supported_apis": ["audit"], "source_id": "a" * 32}
@@ -209,7 +200,7 @@ def block(**members: Any) -> OnePasswordSource:
 
 
 def test_a_source_has_its_own_store_or_that_of_the_settings(
-    opening: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{tmp_path / 'default.db'}")
     own = EventStore(url=SecretStr(f"sqlite:///{tmp_path / 'own.db'}"))
@@ -220,11 +211,9 @@ def test_a_source_has_its_own_store_or_that_of_the_settings(
     assert source.store_if_open("b" * 32) is second
     assert source.store_if_open("c" * 32) is None
     assert schema.version(second) == schema.HEAD, "an older store, or none, is upgraded"
-    first.dispose()
-    second.dispose()
 
 
-def test_a_store_is_registered_unless_the_source_has_one(opening: None, engine: Engine) -> None:
+def test_a_store_is_registered_unless_the_source_has_one(engine: Engine) -> None:
     other: Any = object()
     source.register_store("a" * 32, engine)
     source.register_store("a" * 32, other)
@@ -232,7 +221,7 @@ def test_a_store_is_registered_unless_the_source_has_one(opening: None, engine: 
 
 
 def test_a_store_that_cannot_be_upgraded_is_closed_and_reopened(
-    opening: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[str] = []
 
@@ -251,9 +240,7 @@ def test_a_store_that_cannot_be_upgraded_is_closed_and_reopened(
             source.open_store(block())
     assert closed == ["closed"]
     assert source.store_if_open("a" * 32) is None
-    engine = source.open_store(block())
-    assert schema.version(engine) == schema.HEAD
-    engine.dispose()
+    assert schema.version(source.open_store(block())) == schema.HEAD
 
 
 # What the store keeps
