@@ -12,6 +12,7 @@ import os
 import re
 import ssl
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -157,6 +158,16 @@ def _entries(text: str) -> list[str]:
 
 
 def _holds_certificates(file: str) -> bool:
+    try:
+        state = os.stat(file)
+    except (OSError, ValueError):
+        return False
+    return _are_certificates(file, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=4)
+def _are_certificates(file: str, _changed_ns: int, _size: int) -> bool:
+    # The authorities of a whole system take 30 ms.
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
     except (OSError, ValueError):
