@@ -16,7 +16,7 @@ demo: .venv/runtime  ## set up, collect from the sandbox, show what came
 	@$(BIN)/onepassword-source demo
 
 test: .venv/dev  ## set up, run all tests that need no Prefect server, and one that does: from a configuration to events
-	@$(PYTEST) -n 4 -m "not torture and not real and not install and not browser and (smoke or not (prefect or processes))"
+	@$(PYTEST) -n 3 -m "not torture and not real and not install and not browser and (smoke or not (prefect or processes))"
 
 test-browser: .venv/dev  ## pages of the console, of `coverage --html` and of the documentation in Chromium, if there is one
 	@$(PYTEST) -n 2 -m "browser and not torture and not real and not install and not prefect"

@@ -222,15 +222,40 @@ def target_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
             yield url
 
 
-@pytest.fixture
-def full_url(empty_url: str, tmp_path: Path) -> str:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def full_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A store with rows in every table, the search index included."""
-    kept_store.fill(empty_url, tmp_path / "unpacked.db")
-    engine = open_engine(empty_url)
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("full_sqlite"), tmp_path / "events.db")
+        yield f"sqlite:///{tmp_path / 'events.db'}"
+    else:
+        request.getfixturevalue("full_postgresql")
+        with _postgresql_database(request, "TEMPLATE filled STRATEGY FILE_COPY") as url:
+            yield url
+
+
+@pytest.fixture(scope="session")
+def full_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("full") / "events.db"
+    _fill(f"sqlite:///{path}", path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def full_postgresql(
+    postgresql: str, administrator: psycopg.Connection, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Its database `filled` is a template of such a store."""
+    administrator.execute("CREATE DATABASE filled")
+    _fill(_database(postgresql, "filled"), tmp_path_factory.mktemp("filled") / "events.db")
+
+
+def _fill(url: str, path: Path) -> None:
+    kept_store.fill(url, path.with_name("unpacked.db"))
+    engine = open_engine(url)
     while index_batch(engine):
         pass
     engine.dispose()
-    return empty_url
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import re
 import ssl
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -159,7 +160,7 @@ def _entries(text: str) -> list[str]:
 
 def _holds_certificates(file: str) -> bool:
     try:
-        state = os.stat(file)
+        state = Path(file).stat()
     except (OSError, ValueError):
         return False
     return _are_certificates(file, state.st_mtime_ns, state.st_size)

@@ -1,4 +1,4 @@
-"""One cache of compiled SQL for all engines of a kind: each test opens its own, and would compile each statement anew.
+"""One cache of compiled SQL for all engines of a kind: each test opens its own, and would compile each statement again.
 
 SQLAlchemy keeps what it has compiled with the engine, by statement and dialect. The engines of the tests differ in
 their database alone, so what one has compiled is right for all. A process of the program opens one engine, and has no

@@ -29,7 +29,6 @@ from tasks.support import source
 from tasks.support.source import YEAR_2200
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from sqlalchemy import Engine
@@ -199,9 +198,7 @@ def block(**members: Any) -> OnePasswordSource:
     return OnePasswordSource(**{**values, "credentials": credentials, **members})
 
 
-def test_a_source_has_its_own_store_or_that_of_the_settings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_source_has_its_own_store_or_that_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{tmp_path / 'default.db'}")
     own = EventStore(url=SecretStr(f"sqlite:///{tmp_path / 'own.db'}"))
     first, second = source.open_store(block()), source.open_store(block(source_id="b" * 32, store=own))
