@@ -9,7 +9,6 @@ import pytest
 from support.moving_clock import MovingClock
 from support.values import SOURCE
 
-from blocks import clock
 from blocks.errors import ThirdPartyConfigError
 from blocks.events_api.models import Api
 from blocks.store import sources
@@ -28,11 +27,7 @@ HOUR = 3600 * 10**9
 DAY = 24 * HOUR
 
 
-@pytest.fixture(autouse=True)
-def now(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
-    moving = MovingClock()
-    monkeypatch.setattr(clock, "clock", moving)
-    return moving
+pytestmark = pytest.mark.usefixtures("moving")
 
 
 def backfill(**members: str | tuple[str, ...]) -> OpenedJob:
@@ -61,9 +56,9 @@ def test_a_span_that_is_cut_says_so(stored: StoredBlock) -> None:
     assert "120 days" in " ".join(opened.notes)
 
 
-def test_without_a_start_the_newest_unfinished_backfill_continues(stored: StoredBlock, now: MovingClock) -> None:
+def test_without_a_start_the_newest_unfinished_backfill_continues(stored: StoredBlock, moving: MovingClock) -> None:
     backfill(start="9d")
-    now.advance(60)
+    moving.advance(60)
     newest = backfill(start="8d")
     assert backfill().job.id == newest.job.id
 

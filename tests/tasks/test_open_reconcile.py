@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support.moving_clock import MovingClock
 from support.values import SOURCE
 
 from blocks import clock
@@ -28,11 +27,7 @@ HOUR = 3600 * 10**9
 DAY = 24 * HOUR
 
 
-@pytest.fixture(autouse=True)
-def now(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
-    moving = MovingClock()
-    monkeypatch.setattr(clock, "clock", moving)
-    return moving
+pytestmark = pytest.mark.usefixtures("moving")
 
 
 def backfill(**members: str | tuple[str, ...]) -> OpenedJob:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
 from support.new_sources import NEW, FakeApply, check, form
 
-from deployments import deferred
 from deployments.console.pending_sources import HELD_NS
 from deployments.console.sessions import Role
 
@@ -16,14 +14,6 @@ if TYPE_CHECKING:
     from support.moving_clock import MovingClock
 
     from deployments.sandbox.process import SandboxProcess
-
-
-@pytest.fixture
-def applied(monkeypatch: pytest.MonkeyPatch) -> FakeApply:
-    fake = FakeApply()
-    monkeypatch.setattr(deferred, "sources", fake, raising=False)
-    monkeypatch.setattr(deferred, "source_apply", fake, raising=False)
-    return fake
 
 
 def test_a_check_belongs_to_its_session_and_is_forgotten(

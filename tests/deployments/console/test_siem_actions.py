@@ -21,20 +21,6 @@ if TYPE_CHECKING:
     from support.console_client import ConsoleClient
 
 
-@pytest.fixture
-def pair(store: Engine) -> Pair:
-    made = Pair.create(store)
-    made.filled.commit(Api.AUDIT, 6)
-    return made
-
-
-@pytest.fixture
-def actions(store: Engine, monkeypatch: pytest.MonkeyPatch) -> FakeActions:
-    fake = FakeActions(store)
-    monkeypatch.setattr(deferred, "siem_actions", fake, raising=False)
-    return fake
-
-
 def test_an_operator_pauses_and_resumes(
     pair: Pair, store: Engine, actions: FakeActions, operator: ConsoleClient
 ) -> None:

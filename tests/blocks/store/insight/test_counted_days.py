@@ -17,19 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import Engine
-    from support.moving_clock import MovingClock
 
     Rows = Callable[[str], list[tuple[object, ...]]]
 
 TODAY = NOON_NS // DAY_NS
 YESTERDAY_NS = NOON_NS - DAY_NS
 STORED = "SELECT day, events FROM insight_days ORDER BY day"
-
-
-@pytest.fixture
-def collected(engine: Engine, moving: MovingClock) -> CollectedEvents:
-    moving._now_ns = NOON_NS
-    return CollectedEvents(engine)
 
 
 def counted_events(collected: CollectedEvents, since_ns: int, until_ns: int, seconds: float = 60.0) -> tuple[int, int]:

@@ -16,19 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy import Engine
-    from support.moving_clock import MovingClock
 
     Rows = Callable[[str], list[tuple[object, ...]]]
 
 TODAY = NOON_NS // DAY_NS
 YESTERDAY_NS = NOON_NS - DAY_NS
 STORED = "SELECT day, events FROM insight_days ORDER BY day"
-
-
-@pytest.fixture
-def collected(engine: Engine, moving: MovingClock) -> CollectedEvents:
-    moving._now_ns = NOON_NS
-    return CollectedEvents(engine)
 
 
 def test_the_counter_counts_until_it_is_stopped_and_survives_errors(

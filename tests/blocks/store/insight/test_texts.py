@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-from support.indexed_events import CollectedEvents, index_all
-
 from blocks.store.insight.texts import Texts, largest
 from blocks.store.insight.values import GONE, read_numbers
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
-
-
-@pytest.fixture
-def filled(engine: Engine) -> Engine:
-    collected = CollectedEvents(engine)
-    collected.item_usage("i1", action="reveal")
-    collected.audit("a1")
-    index_all(engine)
-    return engine
 
 
 def test_texts_are_read_when_they_are_shown(filled: Engine) -> None:

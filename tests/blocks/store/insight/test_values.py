@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support.indexed_events import ANA, BO, CollectedEvents, index_all, indexed
+from support.indexed_events import ANA, BO, indexed
 
 from blocks.config.name_file import NamedObject
 from blocks.store import names
@@ -14,15 +14,6 @@ from blocks.store.insight.values import KnownName, known_names, read_numbers, re
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
-
-
-@pytest.fixture
-def filled(engine: Engine) -> Engine:
-    collected = CollectedEvents(engine)
-    collected.item_usage("i1", action="reveal")
-    collected.audit("a1")
-    index_all(engine)
-    return engine
 
 
 def test_numbers_and_texts_lead_to_each_other(filled: Engine) -> None:

@@ -12,21 +12,9 @@ from support.command_calls import CommandCalls
 from blocks.config import name_file
 from deployments import cli
 
-VAULTS = [{"id": "v1", "name": "Payroll", "content_version": 1}, {"id": "v2", "name": "\x1b[2JOps", "items": 3}]
-ITEMS = [{"id": "i1", "title": "Bank", "category": "LOGIN", "vault": {"id": "v1", "name": "Payroll"}}]
-
-
-@pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandCalls:
-    monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", f"sqlite:///{tmp_path / 'events.db'}")
-    monkeypatch.chdir(tmp_path)
-    Path("vaults.json").write_text(json.dumps(VAULTS))
-    Path("items.json").write_text(json.dumps(ITEMS))
-    return CommandCalls(capsys)
-
 
 def test_standard_input_and_json(call: CommandCalls, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = io.BytesIO(json.dumps([*VAULTS, {"id": "v3", "name": ""}]).encode())
+    data = io.BytesIO(json.dumps([*json.loads(Path("vaults.json").read_text()), {"id": "v3", "name": ""}]).encode())
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(data))
     assert call.json("names", "import", "-") == {"added": 2, "changed": 0, "kept": 0, "unnamed": 1}
     listed = {one["uuid"]: one for one in call.json("names", "list")}

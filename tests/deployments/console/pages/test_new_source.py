@@ -13,7 +13,6 @@ from support.new_sources import NEW, FakeApply, check, form
 from support.values import SOURCE
 
 from blocks.store import fields, sources
-from deployments import deferred
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,14 +21,6 @@ if TYPE_CHECKING:
     from support.console_client import ConsoleClient
 
     from deployments.sandbox.process import SandboxProcess
-
-
-@pytest.fixture
-def applied(monkeypatch: pytest.MonkeyPatch) -> FakeApply:
-    fake = FakeApply()
-    monkeypatch.setattr(deferred, "sources", fake, raising=False)
-    monkeypatch.setattr(deferred, "source_apply", fake, raising=False)
-    return fake
 
 
 def test_a_good_token_is_shown_and_then_added(

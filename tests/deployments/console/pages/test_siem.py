@@ -10,7 +10,6 @@ from support.forwarding import Pair
 from support.siem_pages import FakeActions
 from support.values import SOURCE
 
-from blocks.events_api.models import Api
 from blocks.store.forwarding import forward_pairs
 from deployments import deferred
 from deployments.siem_test import Sample, SiemTest
@@ -20,20 +19,6 @@ if TYPE_CHECKING:
     from support.console_client import ConsoleClient
 
 HOSTILE = '<img src=x onerror="alert(1)">\u202e\x1b[31m=cmd()'
-
-
-@pytest.fixture
-def pair(store: Engine) -> Pair:
-    made = Pair.create(store)
-    made.filled.commit(Api.AUDIT, 6)
-    return made
-
-
-@pytest.fixture
-def actions(store: Engine, monkeypatch: pytest.MonkeyPatch) -> FakeActions:
-    fake = FakeActions(store)
-    monkeypatch.setattr(deferred, "siem_actions", fake, raising=False)
-    return fake
 
 
 def test_without_a_siem_the_page_says_how_to_add_one(viewer: ConsoleClient) -> None:

@@ -11,8 +11,7 @@ from support.chains import Filled
 from support.values import SOURCE
 
 from blocks.config.source_file import parse_sources
-from blocks.events_api.models import Api
-from blocks.store import audit_log, sources
+from blocks.store import audit_log
 from deployments import deferred
 
 if TYPE_CHECKING:
@@ -20,14 +19,6 @@ if TYPE_CHECKING:
     from support.console_client import ConsoleClient
 
 TOKEN = "the-token"
-
-
-@pytest.fixture
-def filled(store: Engine) -> Filled:
-    sources.save(store, SOURCE)
-    made = Filled(store)
-    made.commit(Api.AUDIT, 2, rejected=2)
-    return made
 
 
 def test_the_export_is_what_the_command_writes_without_the_token(

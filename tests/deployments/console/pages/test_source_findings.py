@@ -4,33 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
 from support.chains import Filled
 from support.console_client import shown_text
+from support.hostile_text import HOSTILE, require_harmless
 from support.values import SOURCE
 
 from blocks.events_api.models import Api
-from blocks.store import sources
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
     from support.console_client import ConsoleClient
-
-HOSTILE = "<script>x</script>\u202e\x1b[31m=cmd()"
-
-
-@pytest.fixture
-def filled(store: Engine) -> Filled:
-    sources.save(store, SOURCE)
-    made = Filled(store)
-    made.commit(Api.AUDIT, 2, rejected=2)
-    return made
-
-
-def require_harmless(page: str) -> None:
-    assert "<script>x" not in page
-    assert "\u202e" not in page
-    assert "\x1b" not in page
 
 
 def test_findings_show_both_bodies_and_what_is_not_documented(filled: Filled, viewer: ConsoleClient) -> None:
