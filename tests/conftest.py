@@ -65,6 +65,8 @@ if TYPE_CHECKING:
     from blocks.store.streams import StreamClaim
     from deployments.sandbox.process import SandboxProcess
 
+    MakeOnce = Callable[[str, Callable[[Engine], Any]], Any]
+
 
 # Files whose tests share one `up`, so that one process of pytest-xdist runs them all.
 _ONE_UP = (
@@ -276,6 +278,44 @@ def engine(store_url: str) -> Iterator[Engine]:
     opened = open_engine(store_url)
     yield opened
     opened.dispose()
+
+
+@pytest.fixture(scope="session")
+def _stores_made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    return tmp_path_factory.mktemp("made"), {}
+
+
+@pytest.fixture
+def made_once(engine: Engine, request: pytest.FixtureRequest, _stores_made: Any) -> MakeOnce:
+    """A function that fills the store of a test by `make(engine)`, once in a process; for later tests it is copied.
+
+    `name` is that of the content. What `make` returns is returned to each of the tests, which must not change it.
+    """
+    directory, made = _stores_made
+
+    def fill(name: str, make: Callable[[Engine], Any]) -> Any:
+        kept = f"{name}_{engine.dialect.name}"
+        is_first = kept not in made
+        if is_first:
+            made[kept] = make(engine)
+        engine.dispose()  # neither database is copied, or replaced, while a connection is open
+        store = str(engine.url.database)
+        if engine.dialect.name == "sqlite":
+            shutil.copy(*((store, directory / kept) if is_first else (directory / kept, store)))
+        elif is_first:
+            _copy_database(request.getfixturevalue("administrator"), store, kept)
+        else:
+            administrator = request.getfixturevalue("administrator")
+            administrator.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(store)))
+            _copy_database(administrator, kept, store)
+        return made[kept]
+
+    return fill
+
+
+def _copy_database(administrator: psycopg.Connection, name: str, to: str) -> None:
+    copy = SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+    administrator.execute(copy.format(Identifier(to), Identifier(name)))
 
 
 @pytest.fixture

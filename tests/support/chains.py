@@ -39,6 +39,10 @@ class Filled:
     cursors: dict[Api, str | None] = field(default_factory=dict)
     numbers: dict[Api, int] = field(default_factory=dict)
 
+    def of(self, engine: Engine) -> Filled:
+        """The same in a copy of the store."""
+        return Filled(engine, {**self.claims}, {**self.cursors}, {**self.numbers})
+
     def commit(self, api: Api, new: int, *, known: int = 0, rejected: int = 0, version: str = "v2") -> None:
         """Commit a page with `new` events, `known` ones that were committed before, and `rejected` invalid items."""
         number = self.numbers.get(api, 0)

@@ -56,13 +56,18 @@ BUSY = ThirdPartyGenericError("The SIEM answered 503.", code="503")
 
 
 @pytest.fixture
-def pair(engine: Engine) -> Pair:
+def pair(engine: Engine, made_once: Callable[[str, Callable[[Engine], Pair]], Pair]) -> Pair:
     """35 events of audit among those of others."""
-    new_pair = Pair.create(engine)
-    for number in (10, 3, 12, 10):
-        new_pair.filled.commit(Api.SIGN_IN, 2)
-        new_pair.filled.commit(Api.AUDIT, number)
-    return new_pair
+
+    def make(engine: Engine) -> Pair:
+        new_pair = Pair.create(engine)
+        for number in (10, 3, 12, 10):
+            new_pair.filled.commit(Api.SIGN_IN, 2)
+            new_pair.filled.commit(Api.AUDIT, number)
+        return new_pair
+
+    made = made_once("pair", make)
+    return Pair(engine, made.record, made.filled.of(engine))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 from sqlalchemy import text
-from support.chains import Filled, event, fill
+from support.chains import Filled, event
 from support.forwarding import chunks
 from support.values import SOURCE
 
@@ -40,11 +40,6 @@ if TYPE_CHECKING:
     from support.moving_clock import MovingClock
 
 SIZES = (5, 1, 4, 6, 3, 5)
-
-
-@pytest.fixture
-def filled(engine: Engine, source: sources.SourceRecord) -> Filled:
-    return fill(engine, SIZES)
 
 
 def behind(filled: Filled, after_id: int = 0, api: Api = Api.AUDIT) -> UnsentEvents:

@@ -22,6 +22,8 @@ from blocks.store.search import results
 from deployments.sandbox.sample_events import random_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Engine
     from support.moving_clock import MovingClock
 
@@ -58,9 +60,14 @@ def _time_to_count(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def filled(engine: Engine, moving: MovingClock) -> Engine:
+def filled(engine: Engine, moving: MovingClock, made_once: Callable[[str, Callable[[Engine], None]], None]) -> Engine:
     """Six weeks of made-up events, which came late now and then; a few have no members at all."""
     moving._now_ns = NOON_NS
+    made_once("six_weeks", collect_six_weeks)
+    return engine
+
+
+def collect_six_weeks(engine: Engine) -> None:
     collected = CollectedEvents(engine)
     rng = random_for(1, "insight", 0)
     for number, api in enumerate([*Api] * 3):
@@ -71,7 +78,6 @@ def filled(engine: Engine, moving: MovingClock) -> Engine:
     for late in (-5, 0, 60, 61, 300, 301, 3600, 3601):  # seconds: the bounds of the classes of lateness
         collected.audit(f"late{late}", NOON_NS - late * 10**9)
     index_all(engine)
-    return engine
 
 
 def as_reckoned(report: Report) -> dict[str, Any]:

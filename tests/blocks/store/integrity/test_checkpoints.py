@@ -28,11 +28,6 @@ if TYPE_CHECKING:
 CHAIN = "chain WHERE stream_id = {audit} AND number"
 
 
-@pytest.fixture
-def filled(engine: Engine, source: SourceRecord) -> Filled:
-    return fill(engine)
-
-
 def head(filled: Filled) -> Checkpoint:
     present = checkpoints.current(filled.engine, SOURCE.id)
     assert present

@@ -34,11 +34,6 @@ if TYPE_CHECKING:
 SOUND = dict.fromkeys(Api, None)
 
 
-@pytest.fixture
-def filled(engine: Engine, source: SourceRecord) -> Filled:
-    return fill(engine)
-
-
 def test_an_untouched_store_has_no_damage(filled: Filled) -> None:
     found = filled.prove()
     assert filled.damaged() == SOUND
