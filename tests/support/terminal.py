@@ -68,3 +68,8 @@ def _read(screen: int, deadline: float) -> bytes:
         return os.read(screen, 65536) if ready else b""
     except OSError:  # Linux's way to say that the last one who held the terminal has gone
         return b""
+
+
+def without_announcements(said: str) -> list[str]:
+    """The lines on standard error but those that announce work that takes long: on a busy machine everything does."""
+    return [line for line in said.splitlines() if not line.endswith("…")]
