@@ -39,7 +39,7 @@ os.chdir(_directory)  # activate() changes it
 
 import psycopg  # noqa: E402
 from psycopg.sql import SQL, Identifier  # noqa: E402
-from sqlalchemy import text  # noqa: E402
+from sqlalchemy import make_url, text  # noqa: E402
 from support import compiled_statements  # noqa: E402
 from support.certificates import write_authority  # noqa: E402
 from support.moving_clock import MovingClock  # noqa: E402
@@ -59,7 +59,7 @@ compiled_statements.share()
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sqlalchemy import Engine
+    from sqlalchemy import URL, Engine
 
     from blocks.store.sources import SourceRecord
     from blocks.store.streams import StreamClaim
@@ -224,32 +224,11 @@ def target_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
             yield url
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def full_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+@pytest.fixture
+def full_url(empty_url: str, tmp_path: Path, request: pytest.FixtureRequest, _stores_made: Any) -> str:
     """A store with rows in every table, the search index included."""
-    if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("full_sqlite"), tmp_path / "events.db")
-        yield f"sqlite:///{tmp_path / 'events.db'}"
-    else:
-        request.getfixturevalue("full_postgresql")
-        with _postgresql_database(request, "TEMPLATE filled STRATEGY FILE_COPY") as url:
-            yield url
-
-
-@pytest.fixture(scope="session")
-def full_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("full") / "events.db"
-    _fill(f"sqlite:///{path}", path)
-    return path
-
-
-@pytest.fixture(scope="session")
-def full_postgresql(
-    postgresql: str, administrator: psycopg.Connection, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """Its database `filled` is a template of such a store."""
-    administrator.execute("CREATE DATABASE filled")
-    _fill(_database(postgresql, "filled"), tmp_path_factory.mktemp("filled") / "events.db")
+    _make_or_copy(request, _stores_made, make_url(empty_url), "full", lambda: _fill(empty_url, tmp_path / "events.db"))
+    return empty_url
 
 
 def _fill(url: str, path: Path) -> None:
@@ -291,26 +270,34 @@ def made_once(engine: Engine, request: pytest.FixtureRequest, _stores_made: Any)
 
     `name` is that of the content. What `make` returns is returned to each of the tests, which must not change it.
     """
-    directory, made = _stores_made
 
     def fill(name: str, make: Callable[[Engine], Any]) -> Any:
-        kept = f"{name}_{engine.dialect.name}"
-        is_first = kept not in made
-        if is_first:
-            made[kept] = make(engine)
+        def make_and_close() -> Any:
+            made = make(engine)
+            engine.dispose()
+            return made
+
         engine.dispose()  # neither database is copied, or replaced, while a connection is open
-        store = str(engine.url.database)
-        if engine.dialect.name == "sqlite":
-            shutil.copy(*((store, directory / kept) if is_first else (directory / kept, store)))
-        elif is_first:
-            _copy_database(request.getfixturevalue("administrator"), store, kept)
-        else:
-            administrator = request.getfixturevalue("administrator")
-            administrator.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(store)))
-            _copy_database(administrator, kept, store)
-        return made[kept]
+        return _make_or_copy(request, _stores_made, engine.url, name, make_and_close)
 
     return fill
+
+
+def _make_or_copy(request: pytest.FixtureRequest, stores: Any, url: URL, name: str, make: Callable[[], Any]) -> Any:
+    directory, made = stores
+    store, kept = str(url.database), f"{name}_{url.get_backend_name()}"
+    is_first = kept not in made
+    if is_first:
+        made[kept] = make()
+    if url.get_backend_name() == "sqlite":
+        shutil.copy(*((store, directory / kept) if is_first else (directory / kept, store)))
+    elif is_first:
+        _copy_database(request.getfixturevalue("administrator"), store, kept)
+    else:
+        administrator = request.getfixturevalue("administrator")
+        administrator.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(store)))
+        _copy_database(administrator, kept, store)
+    return made[kept]
 
 
 def _copy_database(administrator: psycopg.Connection, name: str, to: str) -> None:
