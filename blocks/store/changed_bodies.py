@@ -10,8 +10,8 @@ from sqlalchemy import select, update
 from blocks import clock
 from blocks.health import WARNING, Condition, tracker_of
 from blocks.store import health
-from blocks.store.engine import insert_new
 from blocks.store.integrity import digests
+from blocks.store.on_conflict import insert_new
 from blocks.store.tables import ChainLinkRow, ChangedBodyRow, EventRow, StreamRow, table_of
 
 if TYPE_CHECKING:

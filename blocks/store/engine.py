@@ -6,7 +6,6 @@ import json
 import os
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,23 +161,6 @@ def _fetch_first(cursor: Any, octets: int, mean: int) -> tuple[list[Any], bool]:
         if len(more) < number:
             return rows, True
     return rows, False
-
-
-def insert_new(connection: Connection, table: Any, row: dict[str, Any]) -> bool:
-    """Insert a row; returns False if a row with the same value of any unique key exists.
-
-    The conflict target is any key, because PostgreSQL may detect two concurrent rows by either key first.
-    """
-    added = dialect_module(connection).insert(table).values(row).on_conflict_do_nothing()
-    return connection.execute(added.returning(next(iter(table.primary_key)))).first() is not None
-
-
-def dialect_module(connection: Connection) -> Any:
-    """SQLAlchemy's module for the database's dialect, whose `insert` supports ON CONFLICT.
-
-    It is imported by name: PostgreSQL's module imports all its drivers, 0.1 s that a store on SQLite does not need.
-    """
-    return import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
 
 
 def use_small_cache(engine: Engine) -> None:

@@ -11,7 +11,8 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from blocks import clock
 from blocks.health import ERROR, HEALTHY, UNHEALTHY, WARNING, Condition, HealthEvent
-from blocks.store.engine import advisory_lock, insert_new, reading, store_errors, writing
+from blocks.store.engine import advisory_lock, reading, store_errors, writing
+from blocks.store.on_conflict import insert_new
 from blocks.store.tables import ConditionRow, HealthEventRow, SourceRow, UndocumentedValueRow, table_of
 
 if TYPE_CHECKING:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from sqlalchemy import BigInteger, String, column, delete, select, table
+from sqlalchemy import BigInteger, Column, MetaData, String, Table, delete, select
 
 from blocks import clock
 from blocks.config.name_file import NamedObject
 from blocks.store import audit_log
-from blocks.store.engine import advisory_lock, dialect_module, reading, store_errors, writing
+from blocks.store.engine import advisory_lock, reading, store_errors, writing
+from blocks.store.on_conflict import Upsert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,10 +29,12 @@ EVERY_SOURCE = ""
 """The source of an audit record that is about all sources."""
 
 # Not the table of `tables`: the commands start without SQLModel (0.5 s).
-_names = table(
+_names = Table(
     "names",
-    *(column(name, String) for name in ("uuid", "kind", "name", "vault_uuid", "email")),
-    column("imported_ns", BigInteger),
+    MetaData(),
+    Column("uuid", String, primary_key=True),
+    *(Column(name, String) for name in ("kind", "name", "vault_uuid", "email")),
+    Column("imported_ns", BigInteger),
 )
 
 
@@ -60,7 +63,7 @@ def save(engine: Engine, objects: Sequence[NamedObject]) -> ImportCounts:
         now_ns = clock.now_ns()
         rows = [{**one._asdict(), "imported_ns": now_ns} for one in objects]
         for part in _parts(rows):
-            connection.execute(_upsert(connection), part)
+            connection.execute(Upsert(_names), part)
         counts = ImportCounts(added, changed, len(objects) - added - changed)
         if counts.added or counts.changed:
             audit_log.record(connection, "names import", EVERY_SOURCE, EVERY_SOURCE, **counts._asdict())
@@ -96,13 +99,6 @@ def name_by_uuid(engine: Engine, uuids: Iterable[str] | None = None) -> dict[str
     with store_errors(), reading(engine).connect() as connection:
         found = [connection.execute(query.where(*condition)) for condition in _conditions(uuids)]
         return {uuid: name for rows in found for uuid, name in rows}
-
-
-def _upsert(connection: Connection) -> Any:
-    insert = dialect_module(connection).insert(_names)
-    return insert.on_conflict_do_update(
-        index_elements=["uuid"], set_={one.name: insert.excluded[one.name] for one in _names.c if one.name != "uuid"}
-    )
 
 
 def _conditions(uuids: Iterable[str] | None) -> Iterable[tuple[ColumnElement[bool], ...]]:

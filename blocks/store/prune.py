@@ -17,8 +17,9 @@ from blocks import clock
 from blocks.durations import duration_ns
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import audit_log, hourly_counts
-from blocks.store.engine import dialect_module, reading, store_errors, writing
+from blocks.store.engine import reading, store_errors, writing
 from blocks.store.integrity import digests
+from blocks.store.on_conflict import InsertNew
 from blocks.store.search import dictionary as search_dictionary
 from blocks.store.tables import (
     ChangedBodyRow,
@@ -325,7 +326,6 @@ def _lock(connection: Connection, stream_id: int) -> bool:
 
 def _keep_digests(connection: Connection, target: PruneTarget, batch: Sequence[_PrunableEvent]) -> None:
     """Keep the uuid, the times and the digest of each event; delete the copies of its body."""
-    insert = dialect_module(connection).insert
     rows = [
         {
             "uuid": one.uuid,
@@ -336,8 +336,7 @@ def _keep_digests(connection: Connection, target: PruneTarget, batch: Sequence[_
         }
         for one in sorted(batch, key=lambda one: one.uuid)
     ]
-    keep = insert(_pruned).values(stream_id=target.stream_id).on_conflict_do_nothing()
-    connection.execute(keep, rows)
+    connection.execute(InsertNew(_pruned).values(stream_id=target.stream_id), rows)
     uuids = [one.uuid for one in batch]
     for table in (_legible, _revisions):  # these hold bodies too
         connection.execute(delete(table).where(table.c.stream_id == target.stream_id, table.c.uuid.in_(uuids)))

@@ -10,7 +10,8 @@ from sqlalchemy import func, literal, select, update
 from blocks import clock
 from blocks.events_api import rate_limit
 from blocks.events_api.rate_limit import Grant, SpentRequests
-from blocks.store.engine import insert_new, reading, store_errors, writing
+from blocks.store.engine import reading, store_errors, writing
+from blocks.store.on_conflict import insert_new
 from blocks.store.tables import RateLimitRow, SourceRow, table_of
 
 if TYPE_CHECKING:

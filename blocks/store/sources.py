@@ -14,8 +14,9 @@ from blocks.errors import ThirdPartyConfigError, TokenError
 from blocks.health import HEALTHY, WARNING, Condition
 from blocks.store import audit_log, health, state_spans
 from blocks.store.claim_expiry import CLAIM_NS
-from blocks.store.engine import advisory_lock, insert_new, reading, store_errors, writing
+from blocks.store.engine import advisory_lock, reading, store_errors, writing
 from blocks.store.forwarding import positions
+from blocks.store.on_conflict import insert_new
 from blocks.store.tables import AuditLogRow, SourceRow, StreamRow, table_of
 
 if TYPE_CHECKING:

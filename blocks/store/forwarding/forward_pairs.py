@@ -12,9 +12,10 @@ from sqlalchemy import delete, select, update
 from blocks import clock
 from blocks.errors import ThirdPartyConfigError
 from blocks.store import audit_log, health
-from blocks.store.engine import insert_new, reading, store_errors, writing
+from blocks.store.engine import reading, store_errors, writing
 from blocks.store.forwarding import positions, rejected_events, unsent_events
 from blocks.store.forwarding.records import ForwardPair, is_forwarding_enabled
+from blocks.store.on_conflict import insert_new
 from blocks.store.tables import EventRow, PairRow, PositionRow, RejectedEventRow, SourceRow, StreamRow, table_of
 
 if TYPE_CHECKING:

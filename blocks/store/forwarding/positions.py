@@ -22,9 +22,10 @@ from blocks.health import ERROR, WARNING, Condition
 from blocks.retry_window import GIVEN_UP
 from blocks.store import claims, health
 from blocks.store.claims import RELEASE_VALUES, renew_values
-from blocks.store.engine import insert_new, reading, store_errors, writing
+from blocks.store.engine import reading, store_errors, writing
 from blocks.store.forwarding import rejected_events
 from blocks.store.forwarding.records import PositionClaim
+from blocks.store.on_conflict import insert_new
 from blocks.store.streams import NO_ERROR as HEALTHY_STREAM
 from blocks.store.streams import REPORTED_AFTER_NS, first_failure
 from blocks.store.tables import PairRow, PositionRow, SourceRow, StreamRow, table_of

@@ -11,12 +11,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import BigInteger, Integer, LargeBinary, bindparam, column, delete, table, text
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, Table, bindparam, delete, text
 
 from blocks import clock
-from blocks.store.engine import dialect_module, reading, store_errors, writing
+from blocks.store.engine import reading, store_errors, writing
 from blocks.store.insight import day_counts
 from blocks.store.insight.day_counts import DAY_NS, STREAMS_MAX, StreamDay
+from blocks.store.on_conflict import Upsert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
 KEPT_DAYS = 400
 """Days that the counter counts. Older ones are counted when a page shows them."""
 
-_days = table(
+_days = Table(
     "insight_days",
-    *(column(name, Integer) for name in ("stream_id", "day")),
-    *(column(name, BigInteger) for name in ("events", "indexed_id")),
-    column("counts", LargeBinary),
+    MetaData(),
+    *(Column(name, Integer, primary_key=True) for name in ("stream_id", "day")),
+    *(Column(name, BigInteger) for name in ("events", "indexed_id")),
+    Column("counts", LargeBinary),
 )
 # `hour` may be negative: an event's time is what 1Password says, even before 1970.
 _DAY = "(hour - ((hour % 24) + 24) % 24) / 24"
@@ -208,8 +210,7 @@ def count_stale_days(engine: Engine, limit: int) -> int:
 def _store(engine: Engine, key: StreamDay, indexed_id: int, counts: DayCounts) -> None:
     values = {"events": counts.events, "indexed_id": indexed_id, "counts": day_counts.encode(counts)}
     with writing(engine) as connection:
-        insert = dialect_module(connection).insert(_days).values(**key._asdict(), **values)
-        connection.execute(insert.on_conflict_do_update(index_elements=["stream_id", "day"], set_=values))
+        connection.execute(Upsert(_days).values(**key._asdict(), **values))
 
 
 def _remove(engine: Engine, keys: Iterable[StreamDay]) -> None:
