@@ -40,7 +40,7 @@ os.chdir(_directory)  # activate() changes it
 import psycopg  # noqa: E402
 from psycopg.sql import SQL, Identifier  # noqa: E402
 from sqlalchemy import make_url, text  # noqa: E402
-from support import compiled_statements  # noqa: E402
+from support import compiled_statements, fresh_schema  # noqa: E402
 from support.certificates import write_authority  # noqa: E402
 from support.moving_clock import MovingClock  # noqa: E402
 from support.values import SOURCE  # noqa: E402
@@ -55,6 +55,7 @@ from deployments.sandbox.process import running_sandbox  # noqa: E402
 from tasks.support import stopping  # noqa: E402
 
 compiled_statements.share()
+fresh_schema.share()
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,15 @@ import select
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
+
+from deployments import cli
+from deployments.terminal_output import ERROR, OUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +41,7 @@ def in_terminal(
     """
     screen, terminal = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-c", _OWN_TERMINAL, *command],
+        [sys.executable, "-ISc", _OWN_TERMINAL, *command],
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
@@ -48,6 +56,35 @@ def in_terminal(
         process.kill()
         process.wait()
         os.close(screen)
+
+
+def shown_on_terminal(arguments: Sequence[str], columns: int = 80) -> tuple[int, str]:
+    """Run a command of `onepassword-source` in this process, with a pseudo-terminal as its output.
+
+    Returns the exit code and all output. A command that reads what you type, or a signal, needs `in_terminal`.
+    """
+    screen, terminal = pty.openpty()
+    directory = Path.cwd()
+    with (
+        ThreadPoolExecutor(1) as reader,
+        pytest.MonkeyPatch.context() as patched,
+        os.fdopen(terminal, "w", 1, "utf-8") as output,
+    ):
+        shown = reader.submit(_talk, screen, [])
+        patched.setenv("COLUMNS", str(columns))
+        patched.setenv("TERM", "xterm")
+        try:
+            with redirect_stdout(output), redirect_stderr(output):
+                for console in (OUT, ERROR):  # they look at the terminal when they are made
+                    made = type(console)(stderr=console.stderr, highlight=False, markup=False, emoji=False)
+                    patched.setattr(console, "__dict__", vars(made))
+                code = cli.main(arguments)
+        finally:
+            os.chdir(directory)  # the command has left it
+            output.close()  # ends what is read from the screen
+        text = shown.result()
+    os.close(screen)
+    return code, text
 
 
 def _talk(screen: int, talk: list[tuple[str, str]]) -> str:

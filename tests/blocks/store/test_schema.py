@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +18,16 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlmodel import SQLModel
+from support import fresh_schema
+from support.fresh_schema import by_migrations
 
 from blocks.errors import FirstPartyGenericError, StoreVersionError, ThirdPartyConfigError
 from blocks.store import schema, source_status
 from blocks.store.engine import open_engine
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy import Engine
 
 MIGRATIONS = Path(schema.__file__).parent / "migrations"
@@ -36,6 +42,12 @@ FIRST_VERSION = (
     "INSERT INTO streams (id, source_id, api, events) VALUES (1, '1', 'audit', 1)",
     "INSERT INTO events (stream_id, uuid, time_ns, received_ns, body) VALUES (1, 'UUID', 0, 0, :body)",
 )
+
+
+@pytest.fixture(autouse=True)
+def _migrations_run() -> Iterator[None]:
+    with by_migrations():
+        yield
 
 
 def test_the_newest_migration_is_the_one_that_the_program_expects() -> None:
@@ -88,6 +100,20 @@ def test_a_newer_store_is_an_error_and_left_alone(engine: Engine) -> None:
     with pytest.raises(StoreVersionError, match=r"schema version 9999.*newer.*Install the newer version again"):
         schema.upgrade(engine)
     assert schema.version(engine) == "9999"
+
+
+def test_a_new_store_of_the_tests_is_what_the_migrations_make(tmp_path: Path) -> None:
+    def made(name: str) -> list[str]:
+        opened = open_engine(f"sqlite:///{tmp_path / name}")
+        schema.upgrade(opened)
+        opened.dispose()
+        with closing(sqlite3.connect(tmp_path / name)) as database:
+            return list(database.iterdump())
+
+    by_all_migrations = made("migrated.db")
+    fresh_schema.share()
+    for name in ("first.db", "second.db"):  # the first one may still run the migrations
+        assert made(name) == by_all_migrations
 
 
 @pytest.mark.processes

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from support.command_calls import CommandCalls
-from support.terminal import in_terminal
+from support.terminal import shown_on_terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +47,7 @@ def test_json_has_the_names_of_events(call: CommandCalls) -> None:
 
 @pytest.mark.parametrize("columns", [60, 80])
 def test_no_line_is_wider_than_the_terminal(columns: int) -> None:
-    code, shown = in_terminal([sys.executable, "-m", "deployments.cli", "actions"], [], columns=columns)
+    code, shown = shown_on_terminal(["actions"], columns)
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in shown.splitlines()]
     assert code == 0
     assert max(map(len, lines)) <= columns

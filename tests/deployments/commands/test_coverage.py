@@ -16,7 +16,7 @@ from rich.cells import cell_len
 from sqlalchemy import text
 from support import browser
 from support.moving_clock import MovingClock
-from support.terminal import in_terminal
+from support.terminal import shown_on_terminal
 from support.values import SOURCE
 
 from blocks import clock
@@ -211,8 +211,7 @@ def test_a_source_that_stopped_collecting_is_to_be_started(
 def test_a_terminal_of_80_columns_shows_each_line_whole(
     store: Engine, store_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = [sys.executable, "-m", "deployments.cli", "coverage", "1Pass"]
-    code, shown = in_terminal(command, [])
+    code, shown = shown_on_terminal(["coverage", "1Pass"])
     assert code == cli.DONE
     lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
     assert max(cell_len(line) for line in lines if "onepassword-source" not in line) <= 80

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.cells import cell_len
-from support.terminal import in_terminal
+from support.terminal import shown_on_terminal
 from support.values import SOURCE
 
 from blocks.config.name_file import NamedObject
@@ -145,8 +145,7 @@ def test_csv_disarms_what_a_spreadsheet_would_run(events: Any) -> None:
 
 
 def lines_in_terminal(form: str, columns: int) -> list[str]:
-    command = [sys.executable, "-m", "deployments.cli", "events", NAME, "--api", "audit", "--format", form]
-    code, shown = in_terminal(command, [], columns=columns)
+    code, shown = shown_on_terminal(["events", NAME, "--api", "audit", "--format", form], columns)
     assert code == 0
     return [line.rstrip("\r") for line in shown.split("\n")]
 

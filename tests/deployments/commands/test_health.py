@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import text
 from support.moving_clock import MovingClock
 from support.one_machine import wait_until
-from support.terminal import CTRL_C, in_terminal
+from support.terminal import CTRL_C, in_terminal, shown_on_terminal
 from support.values import SOURCE
 
 from blocks.health import ERROR, WARNING, Condition
@@ -129,7 +129,7 @@ def test_it_fits_80_columns_and_is_coloured(store: Engine, store_url: str) -> No
     recover(store)
     with store.begin() as connection:
         connection.execute(text("UPDATE health_events SET source_name = :long"), {"long": "A source " * 9})
-    _, shown = in_terminal(COMMAND, [], {**os.environ, "ONEPASSWORD_SOURCE_DATABASE_URL": store_url})
+    _, shown = shown_on_terminal(["health"])
     for colour in ("\x1b[1;31merror", "\x1b[1;33mwarning", "\x1b[1;32mok"):
         assert colour in shown
     lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()

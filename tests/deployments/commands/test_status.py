@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +11,7 @@ import pytest
 from sqlalchemy import text
 from support.forwarding import Pair
 from support.moving_clock import START_NS, MovingClock
-from support.terminal import in_terminal
+from support.terminal import shown_on_terminal
 from support.values import SOURCE
 
 from blocks import clock
@@ -267,7 +265,7 @@ def test_a_narrow_terminal_cuts_no_number(store: Engine, columns: int, monkeypat
         connection.execute(text("UPDATE streams SET events = 12345678 WHERE api = 'itemUsage'"))
         url = store.url.render_as_string(hide_password=False)
     monkeypatch.setenv("ONEPASSWORD_SOURCE_DATABASE_URL", url.replace("+psycopg", ""))
-    _, shown = in_terminal([sys.executable, "-m", "deployments.cli", "status", "1Pass"], [], columns=columns)
+    _, shown = shown_on_terminal(["status", "1Pass"], columns)
     lines = [re.sub(r"\x1b\[[\d;]*m", "", line).rstrip() for line in shown.splitlines()]
     assert any("12,345,678" in line for line in lines)
     assert "…" not in "".join(lines)
@@ -426,9 +424,7 @@ def test_it_fits_80_columns_at_its_widest(store: Engine, audit: StreamClaim, tmp
         streams.stop(store, claim, error, SOURCE.fingerprint)
     with store.begin() as connection:
         connection.execute(text("UPDATE streams SET events = 99999999, newest_ns = drained_ns, quarantined = 99999"))
-    command = [sys.executable, "-m", "deployments.cli", "status"]
-    url = f"sqlite:///{tmp_path / 'events.db'}"
-    code, shown = in_terminal(command, [], {**os.environ, "ONEPASSWORD_SOURCE_DATABASE_URL": url})
+    code, shown = shown_on_terminal(["status"])
     assert code == cli.IN_ERROR
     lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
     assert "\x1b[1;31m" in shown

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.chains import Filled, fill
-from support.terminal import in_terminal
+from support.terminal import shown_on_terminal
 from support.values import SOURCE
 
 from blocks.events_api.models import Api
@@ -171,7 +171,7 @@ def test_events_from_before_the_chain_are_counted(verify: Any, filled: Filled) -
 def test_on_a_terminal_of_80_columns(filled: Filled) -> None:
     filled.change(CHANGE)
     filled.engine.dispose()
-    code, shown = in_terminal([*COMMAND, "verify", "1Pass"], [], os.environ)
+    code, shown = shown_on_terminal(["verify", "1Pass"])
     assert code == cli.IN_ERROR, shown
     lines = [re.sub("\x1b[^a-zA-Z]*[a-zA-Z]", "", part) for line in shown.splitlines() for part in line.split("\r")]
     assert max(map(len, lines)) <= 80

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 from support import fleet_store
-from support.terminal import in_terminal
+from support.terminal import shown_on_terminal
 
 from blocks.store import source_status
 from blocks.store.engine import open_engine
@@ -94,7 +93,7 @@ def test_siem_status_has_a_line_for_each_pair(store: Engine, capsys: pytest.Capt
 @pytest.mark.parametrize("command", [("status",), ("siem", "status"), ("list",)])
 def test_a_narrow_terminal_has_a_line_for_each_too(store: Engine, command: tuple[str, ...], columns: int) -> None:
     fleet_store.fill(store, MANY)
-    _, shown = in_terminal([sys.executable, "-m", "deployments.cli", *command], [], columns=columns)
+    _, shown = shown_on_terminal(command, columns)
     lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
     assert max(map(len, lines)) <= columns
     assert sum("team-" in line for line in lines) == MANY, "and no name is cut"
