@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import sqlite3
 import subprocess
 import sys
-from base64 import b64encode
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from security.search import DECRYPTED, Search
-from support import browser, empty_prefect
+from support import empty_prefect
 from support.one_machine import CLOSED, RunningUp, wait_until
 
 from blocks.prefect_names import block_name
@@ -134,28 +132,6 @@ def test_from_a_configuration_to_events_by_a_run_of_the_deployment(machine: Mach
         status = json.loads(machine.call("status", "1Pass", "--json"))
         assert [api["events"] for api in status[0]["apis"]] == [300, 300, 300]
         assert "1Pass: unchanged" in machine.call("apply", "source.json")
-
-
-LISTS_RUNS = (
-    "/runs?state=Completed",
-    "/deployments/deployment/{id}?tab=Runs",
-    "/flows/flow/{flow_id}",
-    "/work-pools/work-pool/{work_pool_name}?tab=Runs",
-)
-
-
-@pytest.mark.parametrize("path", LISTS_RUNS)
-def test_the_pages_of_the_ui_list_a_run_that_has_ended(machine: Machine, tmp_path: Path, path: str) -> None:
-    """Their filters ask for the names of Prefect's own states."""
-    server = f"http://127.0.0.1:{machine.port}"
-    key = b64encode(":".join(machine.auth).encode()).decode()
-    run = re.compile(r"^collect 1Pass\n(?:[a-z0-9-]+\n)*Completed$", re.MULTILINE)
-    with browser.pages(tmp_path) as page:
-        page.open(server)
-        wait_until(lambda: page.evaluate("location.origin") == server)
-        page.evaluate(f"localStorage.setItem('prefect-password', '{key}')")
-        page.open(server + path.format(**machine.deployment("1Pass")))
-        wait_until(lambda: run.search(page.text()))
 
 
 def test_others_on_this_machine_can_read_nothing_that_all_this_left(machine: Machine) -> None:

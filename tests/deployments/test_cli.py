@@ -222,6 +222,7 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out == f"onepassword-source {version('onepassword-source')}\n"
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_completes_commands_options_and_names(shell: str, tmp_path: Path) -> None:
     store = tmp_path / "events.db"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from support import browser
-from support.one_machine import run_python
+from support.one_machine import run_python, wait_until
 
 from deployments.one_machine import browser_isolation
 
@@ -25,6 +25,12 @@ PAGES = (
     "/blocks/catalog/1password-source", "/blocks/catalog/1password-siem-splunk/create", "/variables", "/automations",
     "/automations/create", "/events", "/artifacts", "/concurrency-limits", "/settings", "/there-is-no-such-page",
 )  # fmt: skip
+LISTS_RUNS = (
+    "/runs?state=Completed",
+    "/deployments/deployment/{id}?tab=Runs",
+    "/flows/flow/{flow_id}",
+    "/work-pools/work-pool/{work_pool_name}?tab=Runs",
+)
 LOAD = 90_000
 """Milliseconds that a page may take to show something on a busy machine."""
 SETTLE = 1500
@@ -92,6 +98,19 @@ def test_no_page_leaves_the_server_and_none_breaks(running_up: RunningUp, origin
             observed.failed.clear()
             observed.errors.clear()
         assert observed.found == [], path
+
+
+def test_a_run_that_has_ended_is_listed(running_up: RunningUp, origin: str, page: Page) -> None:
+    """The filters of these pages ask for the names of Prefect's own states."""
+    run = running_up.run("1Pass")
+    wait_until(lambda: running_up.state(run)["name"] == "Completed")
+    name = running_up.ask("GET", f"/api/flow_runs/{run}").json()["name"]
+    listed = f"RegExp('^{name}\\n([a-z0-9-]+\\n)*Completed$', 'm').test(document.body.innerText)"
+    deployment = running_up.deployment("1Pass")
+    _log_in(page, origin, running_up)
+    for path in LISTS_RUNS:
+        page.goto(origin + path.format(**deployment))
+        page.wait_for_function(listed, timeout=LOAD)
 
 
 def test_each_answer_bears_the_headers(running_up: RunningUp, origin: str) -> None:
