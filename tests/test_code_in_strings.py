@@ -15,7 +15,7 @@ import pytest
 from support.paths import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 FLOORS = ("blocks", "tasks", "flows", "deployments")
@@ -73,10 +73,10 @@ def is_stale(dotted: str) -> bool:
     return not any(root.joinpath(*parts).is_dir() for root in ROOTS)
 
 
-def texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def texts(nodes: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
     """Each string of a file, and the line it is in; what an f-string puts in is a name, `_`."""
-    parts = {id(value) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for value in ast.walk(node)}
-    for node in ast.walk(tree):
+    parts = {id(value) for node in nodes if isinstance(node, ast.JoinedStr) for value in ast.walk(node)}
+    for node in nodes:
         if isinstance(node, ast.JoinedStr):
             yield node.lineno, "".join(_text(value) for value in node.values)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts:
@@ -87,28 +87,32 @@ def _text(value: ast.expr) -> str:
     return value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else "_"
 
 
-def used_names(code: str) -> Iterator[str]:
+def nodes_of(code: str) -> list[ast.AST]:
+    """The syntax tree of a program. It is walked once: that takes longer than all that is looked for in it."""
+    return list(ast.walk(ast.parse(textwrap.dedent(code))))
+
+
+def used_names(nodes: Sequence[ast.AST]) -> Iterator[str]:
     """The dotted names that a program imports, and those that it uses of imported modules."""
-    tree = ast.parse(textwrap.dedent(code))
-    imported = list(_imported(tree))
+    imported = list(_imported(nodes))
     yield from (dotted for _, dotted in imported)
     modules = dict(imported)
-    ambiguous = {name for name, dotted in imported if modules[name] != dotted} | set(_variables(tree))
-    for node in ast.walk(tree):
+    ambiguous = {name for name, dotted in imported if modules[name] != dotted} | set(_variables(nodes))
+    for node in nodes:
         if isinstance(node, ast.Attribute) and (name := _dotted(node.value)) in modules and name not in ambiguous:
             yield f"{modules[name]}.{node.attr}"
 
 
-def _imported(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    for node in ast.walk(tree):
+def _imported(nodes: Sequence[ast.AST]) -> Iterator[tuple[str, str]]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from ((alias.asname or alias.name, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield from ((alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names)
 
 
-def _variables(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _variables(nodes: Sequence[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.arg):
             yield node.arg
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -126,7 +130,7 @@ def names_in(text: str) -> list[str]:
     if not IMPORT.search(text):
         return [text] if DOTTED.fullmatch(text) else []
     try:
-        return list(used_names(text))
+        return list(used_names(nodes_of(text)))
     except SyntaxError:
         imports = re.finditer(r"from ([\w.]+) import (\w+(?:, *\w+)*)", text)
         return [f"{found[1]}.{name.strip()}" for found in imports for name in found[2].split(",")]
@@ -134,10 +138,9 @@ def names_in(text: str) -> list[str]:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(TESTS)))
 def test_a_file_and_its_strings_name_what_exists(file: Path) -> None:
-    code = file.read_text()
-    own = [f"its own code: {name}" for name in names_in(code) if is_stale(name)]
-    strings = texts(ast.parse(code))
-    stale = [f"line {line}: {name}" for line, text in strings for name in names_in(text) if is_stale(name)]
+    nodes = nodes_of(file.read_text())
+    own = [f"its own code: {name}" for name in used_names(nodes) if is_stale(name)]
+    stale = [f"line {line}: {name}" for line, text in texts(nodes) for name in names_in(text) if is_stale(name)]
     assert not [*own, *stale], f"{file.relative_to(ROOT)} names what does not exist:\n" + "\n".join([*own, *stale])
 
 

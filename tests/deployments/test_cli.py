@@ -44,10 +44,12 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
-def test_help_has_an_example_and_fits_the_terminal(command: tuple[str, ...]) -> None:
-    env = {**os.environ, "COLUMNS": str(COLUMNS)}
-    call = [sys.executable, "-m", "deployments.cli", *command, "--help"]
-    shown = subprocess.check_output(call, env=env, text=True)
+def test_help_has_an_example_and_fits_the_terminal(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(COLUMNS))
+    assert cli.main([*command, "--help"]) == cli.DONE
+    shown = capsys.readouterr().out
     assert f"onepassword-source {command[0] if command else 'demo'}" in shown.split("Usage:")[-1][40:]
     assert not [line for line in shown.splitlines() if len(line) > COLUMNS]
 

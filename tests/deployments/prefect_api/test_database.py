@@ -24,6 +24,8 @@ from deployments.prefect_api import database, file_lock, postgresql
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.processes
+
 USE = """
 import sys
 from deployments.prefect_api import database

@@ -471,6 +471,7 @@ for target in prune.targets(engine):
 """
 
 
+@pytest.mark.processes
 def test_collection_and_retention_at_the_same_time_are_no_damage(
     engine: Engine, source: SourceRecord, store_url: str, moving: MovingClock
 ) -> None:
