@@ -86,6 +86,9 @@ _LONG = (
     "test_tasks.py",
     "test_end_to_end.py",
     *_ONE_UP,
+    "test_unforeseen.py",
+    "test_quick.py",
+    "test_hostile_text.py",
     "test_lifecycle.py",
     "test_moving.py",
     "test_verification.py",
@@ -97,6 +100,8 @@ _LONG = (
     "test_events.py",
     "test_health.py",
     "test_collect.py",
+    "test_results.py",
+    "test_drain.py",
 )
 
 
