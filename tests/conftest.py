@@ -109,10 +109,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _LONG.index(item.path.name) if item.path.name in _LONG else len(_LONG))
 
 
+def pytest_collection() -> None:
+    gc.disable()  # there is no garbage, and each collection would look at more
+
+
 def pytest_collection_finish() -> None:
     """Exclude the ten thousand collected tests from garbage collection, which took an eighth of the time."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     # With so little left to look at, full collections would be far too frequent.
     gc.set_threshold(10_000, 10, 500)
 
