@@ -1,7 +1,7 @@
 """Insert a row that may be there already: keep the one that is there, or replace it.
 
-SQLAlchemy caches the SQL of these statements. It compiles its own `on_conflict_do_nothing` and `on_conflict_do_update`
-again each time (as of 2.0), which takes longer than the insert.
+SQLAlchemy caches the SQL of these statements. Version 2.0 compiles its own `on_conflict_do_nothing` and
+`on_conflict_do_update` again each time, which takes longer than the insert; 2.1 caches them too.
 """
 
 from __future__ import annotations
