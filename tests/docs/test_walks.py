@@ -33,6 +33,10 @@ IN_BACKGROUND = f"""{UP} > up.out 2>&1 &
 up=$!
 while ! grep -q 'started!' up.out; do kill -0 $up && sleep 1; done"""
 """`up` stays in a terminal of its own. A script waits until it works."""
+STATUS = "onepassword-source siem status soc"
+REPEATED = f"""while ! {STATUS} > status.out || ! grep -q '^soc  ok' status.out; do kill -0 $up && sleep 1; done
+cat status.out"""
+"""The tutorial says to repeat this line until the state is ok, which takes as long as the machine needs to forward."""
 
 
 def script(page: str, replacements: dict[str, str]) -> str:
@@ -110,6 +114,8 @@ def test_the_tutorial(tmp_path: Path) -> None:
     (tmp_path / ".venv").symlink_to(sys.prefix)
     sandbox, receiver = free_port(), free_port()
     text = script("docs/tutorial.md", {"4900": str(sandbox), "4901": str(receiver)})
+    assert f"\n{STATUS}\n" in text
+    text = text.replace(f"\n{STATUS}\n", f"\n{REPEATED}\n", 1)
     walk, _, clean = text.rpartition("\nkill $sandbox")
     folder = tmp_path / "home" / "onepassword-tutorial"
     with shell(walk, tmp_path, f"kill -INT $up\nwait $up || true\nkill $sandbox{clean}") as process:
