@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from support.chains import Filled
 from support.values import SOURCE
 
+from blocks.errors import ThirdPartyGenericError
 from blocks.events_api.models import Api
 from blocks.siem.delivery.prepare import Preparer
 from blocks.siem.delivery.protocol import ACCEPTED, BatchResult, EncodedRecord, Limits
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from blocks.errors import SourceError
     from blocks.siem.delivery.protocol import Batch
     from blocks.siem.formats.event import FormattedEvent
     from blocks.siem.privacy.rules import Rules
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 SIEM = "soc"
 STREAM = StreamMetadata(Api.AUDIT, "1Pass")
+BUSY = ThirdPartyGenericError("The SIEM answered 503.", code="503")
 
 
 def accept_all(_: Batch) -> BatchResult:
@@ -147,3 +150,26 @@ class Pair:
 
 def chunks(ids: Sequence[int], size: int) -> list[list[int]]:
     return [list(ids[start : start + size]) for start in range(0, len(ids), size)]
+
+
+def failing(*places: int, of: Pair, error: SourceError = BUSY) -> Callable[[Batch], BatchResult]:
+    """Fails for batches in these places, of ten events each."""
+    batches = chunks(of.ids(), 10)
+
+    def answer(batch: Batch) -> BatchResult:
+        if any(batch.records[0].event.id in batches[place] for place in places if place < len(batches)):
+            raise error
+        return ACCEPTED
+
+    return answer
+
+
+def once_all_begun(answer: Callable[[Batch], BatchResult], number: int = 4) -> Callable[[Batch], BatchResult]:
+    """The same, once so many batches are on their way."""
+    all_begun = threading.Barrier(number, timeout=60)
+
+    def wait(batch: Batch) -> BatchResult:
+        all_begun.wait()
+        return answer(batch)
+
+    return wait

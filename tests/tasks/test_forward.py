@@ -5,44 +5,20 @@ from __future__ import annotations
 import itertools
 import resource
 import threading
-import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.forwarding import FakeSender, Pair, accept_all, chunks, preparer
-from support.values import SOURCE
+from support.forwarding import BUSY, FakeSender, Pair, accept_all, chunks, failing, once_all_begun
 
-from blocks.config.name_file import NamedObject
-from blocks.errors import (
-    ClaimLostError,
-    FirstPartyGenericError,
-    SourceError,
-    ThirdPartyConfigError,
-    ThirdPartyGenericError,
-)
+from blocks.errors import ClaimLostError, FirstPartyGenericError, ThirdPartyConfigError, ThirdPartyGenericError
 from blocks.events_api.models import Api
-from blocks.problems import ConfigurationError
-from blocks.siem.delivery.protocol import (
-    ACCEPTED,
-    BatchResult,
-    Limits,
-    NoConfirmationError,
-    RejectedRecord,
-    RequestRejectedError,
-)
-from blocks.siem.privacy.rules import parse
-from blocks.siem.webhook.block import Webhook
-from blocks.store import names, sources
-from blocks.store.forwarding import forward_pairs, forward_status, positions, rejected_events, replay
-from tasks import attempts
-from tasks.forward import REPEAT_POLICY, UNCONFIRMED_MAX, ForwardingCheck, PositionRecord, StreamForwarder
+from blocks.siem.delivery.protocol import ACCEPTED, BatchResult, Limits, RejectedRecord
+from blocks.store.forwarding import forward_pairs, positions, rejected_events, replay
 from tasks.support import stopping
-from tasks.support.siem import make_preparer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,53 +26,12 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from blocks.siem.delivery.protocol import Batch
-    from blocks.store.forwarding.records import PositionClaim
-
-BUSY = ThirdPartyGenericError("The SIEM answered 503.", code="503")
-
-
-@pytest.fixture
-def pair(engine: Engine, made_once: Callable[[str, Callable[[Engine], Pair]], Pair]) -> Pair:
-    """35 events of audit among those of others."""
-
-    def make(engine: Engine) -> Pair:
-        new_pair = Pair.create(engine)
-        for number in (10, 3, 12, 10):
-            new_pair.filled.commit(Api.SIGN_IN, 2)
-            new_pair.filled.commit(Api.AUDIT, number)
-        return new_pair
-
-    made = made_once("pair", make)
-    return Pair(engine, made.record, made.filled.of(engine))
 
 
 @pytest.fixture
 def request_stop() -> Iterator[Callable[[], None]]:
     yield stopping.requested.set
     stopping.requested.clear()
-
-
-def failing(*places: int, of: Pair, error: SourceError = BUSY) -> Callable[[Batch], BatchResult]:
-    """Fails for batches in these places, of ten events each."""
-    batches = chunks(of.ids(), 10)
-
-    def answer(batch: Batch) -> BatchResult:
-        if any(batch.records[0].event.id in batches[place] for place in places if place < len(batches)):
-            raise error
-        return ACCEPTED
-
-    return answer
-
-
-def once_all_begun(answer: Callable[[Batch], BatchResult], number: int = 4) -> Callable[[Batch], BatchResult]:
-    """The same, once so many batches are on their way."""
-    all_begun = threading.Barrier(number, timeout=60)
-
-    def wait(batch: Batch) -> BatchResult:
-        all_begun.wait()
-        return answer(batch)
-
-    return wait
 
 
 def test_all_that_is_behind_the_position_is_sent_in_batches(pair: Pair) -> None:
@@ -353,184 +288,6 @@ def test_a_stop_request_before_the_first_batch_keeps_plan_and_error(
     assert pair.view().claim_expires_ns is None
 
 
-def test_rejected_events_are_kept_and_the_position_moves(pair: Pair) -> None:
-    sender = FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(2, "400", "no"),)))
-    done = pair.forward(sender, rules=parse([{"drop": {"api": ["sign-in"]}}], ""))
-    assert (done.sent, done.rejected) == (31, 4)
-    assert pair.view().acknowledged_id == pair.ids()[-1]
-    assert [one.event_id for one in rejected_events.list_page(pair.engine, pair.record.id)] == [
-        ids[2] for ids in sender.ids
-    ]
-
-
-def test_rejected_events_are_sent_again_after_what_is_new_and_by_another_name(pair: Pair) -> None:
-    first = FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"), RejectedRecord(4, "400", "no"))))
-    pair.forward(first)
-    pair.filled.commit(Api.AUDIT, 3)
-    assert replay.resend_rejected(pair.engine, pair.record) == 8
-    second = FakeSender(limits=Limits(events=3, parallel=1))
-    done = pair.forward(second)
-    rejected_ids = sorted({ids[place] for ids in first.ids for place in (0, 4)})
-    assert second.ids == [pair.ids()[-3:], *chunks(rejected_ids, 3)]
-    assert not set(first.names) & set(second.names)
-    assert (done.sent, rejected_events.list_page(pair.engine, pair.record.id)) == (11, [])
-    assert pair.health_events() == [("EventsRejected", "Warning", "UnHealthy"), ("Recovered", "Warning", "Healthy")]
-
-
-def test_what_a_siem_cannot_use_when_it_is_sent_again_is_rejected_again_and_stops_nothing(pair: Pair) -> None:
-    pair.forward(FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),)), Limits(events=1000)))
-    replay.resend_rejected(pair.engine, pair.record)
-
-    def unusable(_batch: Batch) -> BatchResult:
-        raise RequestRejectedError("It cannot use it (400).", code="400")
-
-    done = pair.forward(FakeSender(unusable))
-    (remaining,) = rejected_events.list_page(pair.engine, pair.record.id)
-    assert (done.sent, remaining.answer, remaining.replay_ns) == (0, "It cannot use it (400).", None)
-    assert pair.view().failing_since_ns is None
-
-
-def test_events_wait_once_forwarding_is_disabled(pair: Pair) -> None:
-    sender, is_enabled = FakeSender(), iter((True, True, False))
-    forwarding = StreamForwarder(pair.engine, pair.claim(), preparer(sender), lambda: next(is_enabled, False))
-    forwarding.forward()
-    sent = sorted(sender.accepted)
-    assert sent == pair.ids()[: len(sent)]
-    assert 0 < len(sent) < len(pair.ids())
-    assert pair.view().acknowledged_id == sent[-1]
-    pair.forward(again := FakeSender())
-    assert sorted([*sent, *again.accepted]) == pair.ids()
-
-
-def test_forwarding_is_checked_in_the_store_at_that_moment(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    source_id = pair.record.source_id
-    is_enabled, archive = (
-        ForwardingCheck(pair.engine, source_id, pair.record.id, is_archive=of) for of in (False, True)
-    )
-    assert (is_enabled(), archive()) == (True, True)
-    pair.filled.change("UPDATE sources SET fields = '{{}}'")
-    begun, seconds = time.monotonic(), itertools.count(2, 2)
-    monkeypatch.setattr(time, "monotonic", lambda: begun + next(seconds))
-    assert (is_enabled(), archive()) == (False, True)
-    forward_pairs.set_paused(pair.engine, pair.record, paused=True)
-    assert (is_enabled(), archive()) == (False, False)
-    forward_pairs.set_paused(pair.engine, pair.record, paused=False)
-    assert archive() is False, "this run has ended"
-
-
-FILTERS = [{"name": "all", "filterType": "Exclude", "regexp": ".*"}]
-
-
-def put_rules(pair: Pair, filters: list[dict[str, str]]) -> None:
-    sources.save(pair.engine, replace(SOURCE, fields={"_siemForward": True}, processing_rules={"filters": filters}))
-
-
-def test_the_processing_rules_of_the_source_keep_events_back_and_it_is_counted(pair: Pair) -> None:
-    put_rules(pair, FILTERS)
-    real_preparer = make_preparer(
-        pair.engine, SOURCE.id, Api.AUDIT, Webhook(url="http://127.0.0.1:9"), sender := FakeSender()
-    )
-    done = StreamForwarder(pair.engine, pair.claim(), real_preparer).forward()
-    assert (done.sent, done.filtered, sender.batches) == (0, len(pair.ids()), [])
-    (status,) = forward_status.pairs(pair.engine)
-    assert {one.api: one.filtered for one in status.positions}[Api.AUDIT] == len(pair.ids())
-
-
-def test_a_siem_gets_imported_names_only_if_its_block_asks_for_them(pair: Pair) -> None:
-    names.save(pair.engine, [NamedObject("v1", "vault", "Payroll")])
-    for block, known in (
-        (Webhook(url="http://127.0.0.1:9"), {}),
-        (Webhook(url="u", with_names=True), {"v1": "Payroll"}),
-    ):
-        assert make_preparer(pair.engine, SOURCE.id, Api.AUDIT, block, FakeSender()).names == known
-
-
-def test_a_run_by_the_rules_of_before_loses_its_claim(pair: Pair) -> None:
-    put_rules(pair, [])
-    claim = pair.claim()
-    put_rules(pair, [])
-    positions.renew(pair.engine, claim)
-    put_rules(pair, FILTERS)
-    with pytest.raises(ClaimLostError):
-        pair.forward(sender := FakeSender(), claim=claim)
-    assert not sender.batches
-
-
-def test_rules_that_cannot_be_used_let_nothing_through(pair: Pair) -> None:
-    put_rules(pair, [{"name": "all", "filterType": "Exclude", "regexp": "("}])
-    with pytest.raises(ConfigurationError, match="regexp"):
-        make_preparer(pair.engine, SOURCE.id, Api.AUDIT, Webhook(url="http://127.0.0.1:9"), FakeSender())
-
-
-def test_a_pause_in_the_middle_of_a_run_costs_no_second_sending(pair: Pair) -> None:
-    def answer(_: Batch) -> BatchResult:
-        forward_pairs.set_paused(pair.engine, pair.record, paused=True)
-        return ACCEPTED
-
-    limits = Limits(events=5, parallel=3)
-    first, second = FakeSender(once_all_begun(answer, 3), limits), FakeSender(limits=limits)
-
-    def is_enabled() -> bool:
-        return not forward_pairs.is_paused(pair.engine, pair.record.id)
-
-    StreamForwarder(pair.engine, pair.claim(), preparer(first), is_enabled).forward()
-    assert len(first.ids) == 3
-    assert positions.acquire(pair.engine, pair.view(), "run-1") is None
-    forward_pairs.set_paused(pair.engine, pair.record, paused=False)
-    pair.forward(second, claim=pair.claim(holder="run-1"))
-    assert sorted([*first.accepted, *second.accepted]) == pair.ids()
-
-
-def test_what_is_sent_again_a_second_time_has_another_name(pair: Pair) -> None:
-    names: list[str] = []
-    for _ in range(3):
-        sender = FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),)), Limits(events=100))
-        pair.forward(sender)
-        names += sender.names
-        replay.resend_rejected(pair.engine, pair.record)
-    assert len(set(names)) == 3
-
-
-def test_what_is_not_marked_stays_rejected_though_events_around_it_are_sent(pair: Pair) -> None:
-    pair.forward(FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
-    replay.resend_rejected(pair.engine, pair.record)
-    middle = rejected_events.list_page(pair.engine, pair.record.id)[1].event_id
-    pair.filled.change(f"UPDATE rejected_events SET replay_ns = NULL WHERE event_id = {middle}")
-    assert pair.forward(FakeSender()).sent == 3
-    assert [one.event_id for one in rejected_events.list_page(pair.engine, pair.record.id)] == [middle]
-
-
-def test_of_what_is_sent_again_a_rule_may_drop_some_and_the_siem_refuse_some(pair: Pair) -> None:
-    pair.forward(FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
-    replay.resend_rejected(pair.engine, pair.record)
-    kept = rejected_events.list_page(pair.engine, pair.record.id)
-    rules = parse([{"drop": {"matches": {"uuid": kept[1].uuid}}}], "")
-    second = FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(1, "422", "still no"),)))
-    done = pair.forward(second, rules=rules)
-    assert (done.sent, done.filtered, done.rejected) == (2, 1, 1)
-    remaining = rejected_events.list_page(pair.engine, pair.record.id)
-    assert [(one.event_id, one.code, one.answer, one.replay_ns) for one in remaining] == [
-        (kept[2].event_id, "422", "still no", None)
-    ]
-    assert pair.filled.ask("SELECT max(rejected) FROM positions") == [(1,)]
-    assert pair.forward(FakeSender()).sent == 0, "it waits for a person now"
-
-
-def test_what_is_sent_again_is_so_after_a_kill_too_and_stays_rejected_until_it_is_accepted(pair: Pair) -> None:
-    pair.forward(FakeSender(lambda _: BatchResult(rejected=(RejectedRecord(0, "400", "no"),))))
-    replay.resend_rejected(pair.engine, pair.record)
-    broken, whole = (
-        FakeSender(failing(0, of=pair), Limits(events=2, parallel=1)),
-        FakeSender(limits=Limits(events=2, parallel=1)),
-    )
-    with pytest.raises(ThirdPartyGenericError):
-        pair.forward(broken)
-    assert len(rejected_events.list_page(pair.engine, pair.record.id)) == 4
-    pair.forward(whole)
-    assert broken.names == whole.names[:1]
-    assert rejected_events.list_page(pair.engine, pair.record.id) == []
-
-
 ATTEMPTS = st.tuples(st.lists(st.sampled_from("yyyyyyne"), max_size=8), st.booleans(), st.integers(0, 6))
 """The answers to an attempt, whether its failure is recorded, and how many events come after it."""
 
@@ -602,62 +359,3 @@ def test_an_error_that_needs_a_person_leaves_as_it_is(pair: Pair) -> None:
     with pytest.raises(ThirdPartyConfigError):
         pair.forward(FakeSender(failing(1, of=pair, error=ThirdPartyConfigError("401"))))
     assert pair.view().acknowledged_id == pair.ids()[9]
-
-
-# A target that never confirms
-
-
-def judged(engine: Engine, claim: PositionClaim, error: SourceError, fingerprint: str) -> SourceError:
-    """The error with which an attempt leaves that ends in `error`."""
-    try:
-        with attempts.attempt((claim.pair_id, claim.stream_id), repeats=REPEAT_POLICY) as attempt:
-            attempt.open(PositionRecord(engine, claim, fingerprint))
-            raise error
-    except SourceError as failure:
-        return failure
-
-
-def test_a_target_that_never_confirms_is_the_configuration_after_some_tries(pair: Pair) -> None:
-    claim, waits = pair.claim(), []
-    for _ in range(UNCONFIRMED_MAX - 1):
-        error = judged(
-            pair.engine, claim, NoConfirmationError("No close_notify.", hint="Do this.", code="ack"), "print"
-        )
-        assert isinstance(error, ThirdPartyGenericError)
-        waits.append(error.retry_in)
-    assert all(wait is not None and wait >= 10 for wait in waits)
-    final = judged(pair.engine, claim, NoConfirmationError("No close_notify.", hint="Do this.", code="ack"), "print")
-    assert isinstance(final, ThirdPartyConfigError)
-    assert str(final) == f"No close_notify. This happened {UNCONFIRMED_MAX} times. Do this."
-    assert final.retry_in is None
-    assert pair.view().stopped_fingerprint == "print"
-
-
-def test_the_tries_of_runs_that_were_killed_count(pair: Pair) -> None:
-    """Else a target that never confirms gets the same events again and again, as long as runs are killed."""
-    for number in range(UNCONFIRMED_MAX):
-        claim = pair.claim(holder="run")
-        error = judged(pair.engine, claim, NoConfirmationError("No close_notify.", code="ack"), f"print {number}")
-        attempts.forget((claim.pair_id, claim.stream_id))  # with the memory of the process
-    assert isinstance(error, ThirdPartyConfigError)
-
-
-def test_only_what_was_not_confirmed_counts_for_that(pair: Pair) -> None:
-    claim = pair.claim()
-    for _ in range(2 * UNCONFIRMED_MAX):
-        assert isinstance(judged(pair.engine, claim, BUSY, "print"), ThirdPartyGenericError)
-    for _ in range(UNCONFIRMED_MAX - 1):
-        error = judged(pair.engine, claim, NoConfirmationError("No close_notify.", code="ack"), "print")
-        assert isinstance(error, ThirdPartyGenericError)
-    (counted,) = pair.filled.ask("SELECT failed_attempts, unconfirmed FROM positions WHERE failed_attempts > 0")
-    assert counted == (3 * UNCONFIRMED_MAX - 1, UNCONFIRMED_MAX - 1)
-
-
-def test_each_progress_begins_the_count_again(pair: Pair) -> None:
-    claim = pair.claim()
-    for number in range(3 * UNCONFIRMED_MAX):
-        error = judged(pair.engine, claim, NoConfirmationError("No close_notify.", code="unconfirmed"), "print")
-        assert isinstance(error, ThirdPartyGenericError)
-        if number % (UNCONFIRMED_MAX - 1) == UNCONFIRMED_MAX - 2:
-            end = pair.ids()[number]
-            positions.advance(pair.engine, claim, positions.BatchOutcome(end, end, 1, 0), [])
