@@ -8,6 +8,9 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
+# The tests that are fast: all that need neither other software nor several processes, and one whole path.
+FAST := not torture and not real and not install and not browser and (smoke or not (prefect or processes))
+
 BENCHMARKS := collect backfill reconcile chain budget forward run_cost console
 
 .PHONY: demo test test-browser test-prefect test-real test-newest test-install torture check docs reference dist bench soak fleet format lock clean
@@ -16,7 +19,7 @@ demo: .venv/runtime  ## set up, collect from the sandbox, show what came
 	@$(BIN)/onepassword-source demo
 
 test: .venv/dev  ## set up, run all tests that need no Prefect server, and one that does: from a configuration to events
-	@$(PYTEST) -n 3 -m "not torture and not real and not install and not browser and (smoke or not (prefect or processes))"
+	@$(PYTEST) -n 3 -m "$(FAST)"
 
 test-browser: .venv/dev  ## pages of the console, of `coverage --html` and of the documentation in Chromium, if there is one
 	@$(PYTEST) -n 2 -m "browser and not torture and not real and not install and not prefect"
@@ -32,7 +35,7 @@ test-real: .venv/dev  ## against software of others, which it installs: mock ser
 	@$(PYTEST) -n 2 -m real
 
 test-newest:  ## the demo and the tests of `make test`, with the newest version of each dependency, without the locks
-	@PYTHON=$(PYTHON) .ci/newest
+	@PYTHON=$(PYTHON) FAST="$(FAST)" .ci/newest
 
 test-install: .venv/dev  ## each way of installing, from nothing, and a table of which was run where
 	@tests/install/install.sh
