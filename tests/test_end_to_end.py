@@ -61,7 +61,7 @@ class Machine(RunningUp):
         done = subprocess.run(
             [COMMAND, *arguments], env=self.env, cwd=self.directory, capture_output=True, timeout=90, check=False
         )
-        assert done.returncode == code, done.stderr.decode()
+        assert done.returncode == code, (done.stdout + done.stderr).decode()
         return done.stdout.decode()
 
     def apply(self, name: str, sandbox: SandboxProcess) -> str:

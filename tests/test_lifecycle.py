@@ -93,6 +93,7 @@ def test_a_run_that_waits_in_its_retries_is_no_obstacle(machine: Machine, sandbo
     env = {name: value for name, value in machine.env.items() if name != "ONEPASSWORD_SOURCE_API_TOKEN"}
     code, shown = in_terminal([str(COMMAND), "token", "1Pass"], [("New API token of 1Pass: ", f"{new}\n")], env=env)
     assert (code, new in shown) == (0, False), shown
+    machine.tokens["1Pass"] = new
     assert was_stopped(machine, second)
     sandbox.clear_faults()
     third = started(shown.replace("\r\n", ""))
@@ -103,7 +104,8 @@ def test_a_run_that_waits_in_its_retries_is_no_obstacle(machine: Machine, sandbo
 def test_a_changed_file_is_collected_at_once(machine: Machine, sandbox: SandboxProcess) -> None:
     file = machine.directory / "source.json"
     source = json.loads(file.read_text())
-    source["source"]["config"]["description"] = "other"
+    # The file's own token is older than the one in use, and would be refused.
+    source["source"]["config"] |= {"description": "other", "api_token": machine.tokens["1Pass"]}
     file.write_text(json.dumps(source))
     (answer,) = json.loads(machine.call("apply", "source.json", "--json"))
     assert (answer["change"], answer["restarted"]) == ("updated", True)

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from psycopg.sql import SQL, Identifier
 from security.processes import Watch
 from security.search import DECRYPTED, Find, Search
-from support import empty_prefect
+from support import empty_prefect, prefect_database
 from support.one_machine import RunningUp, no_runs_meanwhile, wait_until
 
 from blocks.prefect_names import block_name
@@ -41,7 +42,11 @@ BROKEN = {"CANARY_BREAK": "1", "PYTHONPATH": str(SITE)}
 SECONDS = 400.0
 """How long a machine under other loads may take for runs side by side."""
 OF_UP = "the environment of up"
-PREFECT_DATABASE = "data/prefect/prefect.db"
+PREFECT_DATABASE = "data/prefect/postgresql-18"
+
+
+def issue_token(sandbox: SandboxProcess) -> str:
+    return sandbox.issue_token()
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,22 @@ class Case:
     name: str
     ends: str
     injects: Callable[[str], Sequence[dict[str, Any]]] = lambda _: ()
-    token: Callable[[SandboxProcess], str] = lambda sandbox: sandbox.issue_token()
+    token: Callable[[SandboxProcess], str] = issue_token
     base_url: str | None = None
     events: int = 30
     env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Played:
+    """The server of a case, and a token that it accepts."""
+
+    sandbox: SandboxProcess
+    valid: str
+
+    @property
+    def base_url(self) -> str:
+        return self.sandbox.base_url
 
 
 @dataclass
@@ -130,14 +147,14 @@ class Machine(RunningUp):
         assert process.returncode in codes, err.decode()[-3000:]
         return out
 
-    def apply(self, *sources: tuple[str, str, str]) -> bytes:
+    def apply(self, *sources: tuple[str, str, str], codes: Sequence[int] = (0,)) -> bytes:
         """Apply sources of (name, base URL, token) from standard input, so that no file of ours holds them.
 
         Their schedules are paused: each run here is one that a test has started.
         """
         given = json.dumps({"sources": [_source(*source) for source in sources]})
         with no_runs_meanwhile(self, *(name for name, _, _ in sources)):
-            said = self.call("apply", "-", given=given, codes=(0,))
+            said = self.call("apply", "-", given=given, codes=codes)
             for name, _, _ in sources:
                 self.ask("POST", f"/api/deployments/{self.deployment(name)['id']}/pause_deployment")
         return said
@@ -166,22 +183,41 @@ class Machine(RunningUp):
 
     @contextmanager
     def playing(self, *cases: Case) -> Iterator[dict[str, str]]:
-        """Apply the cases at once, run them side by side until they have ended as they should. Gives their runs."""
+        """Apply the cases at once, run them side by side until they have ended as they should. Gives their runs.
+
+        `apply` refuses a token that its server refuses: each source is made while its server is well. What is wrong is
+        done then, in its block or at its server, and it is applied again, for what `apply` says of that.
+        """
         with ExitStack() as stack:
-            sources = [(case.name, *self._prepared(case, stack)) for case in cases]
-            self.apply(*sources)
+            played = {case.name: stack.enter_context(self._sandbox(case)) for case in cases}
+            self.apply(*((name, one.base_url, one.valid) for name, one in played.items()))
+            for case in cases:
+                self._spoil(case, played[case.name])
+            if wrong := [case for case in cases if case.ends != "Collected"]:
+                sources = [
+                    (one.name, one.base_url or played[one.name].base_url, self.planted[one.name]) for one in wrong
+                ]
+                self.apply(*sources, codes=(0, 1))
             runs = {case.name: self.run(case.name, **case.env) for case in cases}
             for case in cases:
                 self._wait(case, runs[case.name])
             yield runs
 
-    def _prepared(self, case: Case, stack: ExitStack) -> tuple[str, str]:
-        sandbox = stack.enter_context(running_sandbox(events=case.events, days=3, seed=len(self.planted)))
-        self.common.append(sandbox.issue_token())
-        token = self.plant(case.name, case.token(sandbox))
+    @contextmanager
+    def _sandbox(self, case: Case) -> Iterator[Played]:
+        with running_sandbox(events=case.events, days=3, seed=len(self.planted)) as sandbox:
+            self.common.append(sandbox.issue_token())
+            token = self.plant(case.name, case.token(sandbox))
+            yield Played(sandbox, token if case.token is issue_token else sandbox.issue_token())
+
+    def _spoil(self, case: Case, played: Played) -> None:
+        token = self.planted[case.name]
+        if played.valid != token:
+            self.edit_block("1password-credentials", case.name, api_token=token)
+        if case.base_url:
+            self.edit_block("1password-credentials", case.name, base_url=case.base_url)
         for fault in case.injects(token):
-            sandbox.fault(**fault)
-        return case.base_url or sandbox.base_url, token
+            played.sandbox.fault(**fault)
 
     def _wait(self, case: Case, run: str) -> None:
         if not case.ends:
@@ -208,25 +244,41 @@ class Machine(RunningUp):
     def finds(self) -> list[Find]:
         """Everything that is found of the planted, wherever it is."""
         search = self.search
-        found = list(search.tree(self.directory))
+        found = [*search.tree(self.directory), *self._in_prefect(search)]
         for command, said in self.said:
             found += search.data(said, f"output of {command}")
         return [*found, *self.watch.finds(search)]
 
+    def _in_prefect(self, search: Search) -> Iterator[Find]:
+        """Row by row: in its files, PostgreSQL compresses what is long."""
+        with prefect_database.connected(self.data) as connection:
+            tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+            for (table,) in tables:
+                for (row,) in connection.execute(SQL("SELECT t::text FROM {} t").format(Identifier(table))):
+                    yield from search.data(str(row).encode(), f"{PREFECT_DATABASE}, table {table}")
+
     def leaks(self) -> list[Find]:
         """What is found where it may not be; where a test gave it, it may."""
-        return [find for find in self.finds() if not _allowed(find) and (find.secret, find.where) not in self.given]
+        return [find for find in self.finds() if not _allowed(find) and (find.secret, _place(find)) not in self.given]
 
-    def count(self, query: str, database: str = PREFECT_DATABASE) -> int:
-        with closing(sqlite3.connect(self.directory / database)) as opened:
+    def count(self, query: str) -> int:
+        """A number that the store says."""
+        with closing(sqlite3.connect(self.data / "events.db")) as opened:
             return int(opened.execute(query).fetchone()[0])
+
+    def count_in_prefect(self, query: str) -> int:
+        return int(prefect_database.execute(self.data, query)[0][0])
+
+
+def _place(find: Find) -> str:
+    """Where it is; a file of Prefect's database holds rows of any table, so all of them are one place."""
+    return PREFECT_DATABASE if find.where.startswith(f"{PREFECT_DATABASE}/") else find.where
 
 
 def _allowed(find: Find) -> bool:
     if find.secret == OF_UP:
         return find.where == "environment of up"  # where it was given
-    in_block = find.where in {PREFECT_DATABASE, f"{PREFECT_DATABASE}-wal", f"{PREFECT_DATABASE}, table block_document"}
-    return DECRYPTED in find.how and in_block
+    return DECRYPTED in find.how and _place(find) in {PREFECT_DATABASE, f"{PREFECT_DATABASE}, table block_document"}
 
 
 def _source(name: str, base_url: str, token: str) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from security.search import Find, Search
 
 EVERY_SECONDS = 0.15
+BEGINNING = 14
+"""How often a child is passed over that shows what its parent does: it has not begun its own program yet."""
 
 
 class Watch:
@@ -25,6 +28,7 @@ class Watch:
         self._roots: dict[int, str] = {}
         self._seen: set[tuple[str, str, bytes]] = set()
         self._children: dict[int, set[int]] = {}
+        self._beginning: Counter[int] = Counter()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -59,8 +63,17 @@ class Watch:
                 with suppress(psutil.Error):
                     self._look(pid, name)
                     for child in psutil.Process(pid).children(recursive=True):
-                        self._look(child.pid, f"a child of {name}")
-                        self._children[pid].add(child.pid)
+                        if not self._is_beginning(child.pid, pid):
+                            self._look(child.pid, f"a child of {name}")
+                            self._children[pid].add(child.pid)
+
+    def _is_beginning(self, child: int, parent: int) -> bool:
+        """Between fork and exec, the kernel shows the parent's command line and environment, as they were first."""
+        self._beginning[child] += 1
+        with suppress(OSError):
+            same = Path(f"/proc/{child}/cmdline").read_bytes() == Path(f"/proc/{parent}/cmdline").read_bytes()
+            return same and self._beginning[child] < BEGINNING
+        return True
 
     def _look(self, pid: int, whose: str) -> None:
         with suppress(OSError):

@@ -339,7 +339,9 @@ class Fleet:
     def run(self, name: str, pages: int) -> str:
         found = self.client.get(f"/deployments/name/collect/{name}").json()
         body = {"parameters": {"source": name, "pages": pages}, "state": {"type": "SCHEDULED"}}
-        return str(self.client.post(f"/deployments/{found['id']}/create_flow_run", json=body).json()["id"])
+        answer = self.client.post(f"/deployments/{found['id']}/create_flow_run", json=body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
 
     def state(self, run: str) -> str:
         return str(self.client.get(f"/flow_runs/{run}").json()["state"]["type"])
