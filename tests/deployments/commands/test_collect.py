@@ -194,7 +194,7 @@ def test_ctrl_c_commits_the_page_and_leaves_nothing_behind(source: Source) -> No
     env = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
     command = [sys.executable, "-m", "deployments.cli", "collect", source.name]
     before = servers()
-    code, shown = in_terminal(command, [("retrying audit", CTRL_C)], env)
+    code, shown = in_terminal(command, [("retrying audit (attempt", CTRL_C)], env)
     assert code == cli.INTERRUPTED
     assert "Stopped:" in shown
     assert "Traceback" not in shown
