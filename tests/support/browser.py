@@ -14,14 +14,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from websockets.sync.client import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from playwright.sync_api import Page
-    from websockets.sync.client import ClientConnection
 
 BAD_REQUEST = 400
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -127,52 +125,6 @@ def observe(page: Page, origin: str) -> Observed:
     page.on("console", lambda line: seen.errors.append(line.text) if line.type == "error" else None)
     page.on("pageerror", lambda error: seen.errors.append(str(error)))
     return seen
-
-
-class Pages:
-    """One page of a running headless browser, controlled through the Chrome DevTools Protocol."""
-
-    def __init__(self, connection: ClientConnection) -> None:
-        self._connection = connection
-        self._count = 0
-        target = self._call("Target.createTarget", {"url": "about:blank"})["targetId"]
-        self._session = str(self._call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"])
-
-    def open(self, url: str) -> None:
-        self._call("Page.navigate", {"url": url})
-
-    def evaluate(self, script: str) -> Any:
-        """The value of an expression in the page; None if it fails."""
-        return self._call("Runtime.evaluate", {"expression": script, "returnByValue": True})["result"].get("value")
-
-    def text(self) -> str:
-        """The visible text of the page."""
-        return str(self.evaluate("document.body ? document.body.innerText : ''"))
-
-    def _call(self, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        self._count += 1
-        session = {"sessionId": self._session} if hasattr(self, "_session") else {}
-        self._connection.send(json.dumps({"id": self._count, "method": method, "params": parameters, **session}))
-        while (answer := json.loads(self._connection.recv(timeout=60))).get("id") != self._count:
-            pass  # an event
-        assert "error" not in answer, answer
-        return dict(answer["result"])
-
-
-@contextmanager
-def pages(profile: Path) -> Iterator[Pages]:
-    """A headless browser with a profile of its own."""
-    switches = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1600,2400")
-    command = [find(), *switches, "--remote-debugging-port=0", f"--user-data-dir={profile}"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
-        try:
-            assert process.stderr is not None
-            address = next(line.split()[-1] for line in process.stderr if line.startswith("DevTools listening on"))
-            threading.Thread(target=process.stderr.read, daemon=True).start()
-            with connect(address, proxy=None, max_size=None) as connection:
-                yield Pages(connection)
-        finally:
-            process.kill()
 
 
 def read_by_another_page(server: str, script: str, key: str, profile: Path) -> dict[str, Any]:
