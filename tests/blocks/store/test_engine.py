@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from blocks.errors import ThirdPartyConfigError
-from blocks.store import schema
+from blocks.store import engine, schema
 from blocks.store.engine import open_engine, open_reader
 
 if TYPE_CHECKING:
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def _parameters(url: str) -> dict[str, str]:
-    engine = open_engine(url)
+    opened = open_engine(url)
     try:
-        with engine.connect() as connection:
+        with opened.connect() as connection:
             driver: psycopg.Connection[tuple[object, ...]] = connection.connection.driver_connection  # type: ignore[assignment]
             assert connection.exec_driver_sql("SELECT 42").scalar() == 42
             return driver.info.get_parameters()
     finally:
-        engine.dispose()
+        opened.dispose()
 
 
 def test_this_end_notices_silence(postgresql: str) -> None:
@@ -35,6 +35,21 @@ def test_this_end_notices_silence(postgresql: str) -> None:
 
 def test_what_the_url_says_goes_first(postgresql: str) -> None:
     assert _parameters(f"{postgresql}&keepalives_idle=7")["keepalives_idle"] == "7"
+
+
+def test_the_server_gets_each_keepalive_setting_that_it_knows(postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a Unix socket it notes the values and does not use them, so the test reads where they come from."""
+    monkeypatch.setitem(engine._SERVER_KEEPALIVE, "tcp_setting_of_a_later_version", 1)
+    opened = open_engine(postgresql)
+    with opened.connect() as connection:
+        found = connection.execute(text("SELECT name FROM pg_settings WHERE source = 'session' AND name LIKE 'tcp%'"))
+        assert {*found.scalars()} == {
+            "tcp_keepalives_idle",
+            "tcp_keepalives_interval",
+            "tcp_keepalives_count",
+            "tcp_user_timeout",
+        }
+    opened.dispose()
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
