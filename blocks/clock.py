@@ -44,9 +44,10 @@ def format_age(ns: int) -> str:
 
 
 def format_span(span_ns: int) -> str:
-    """A span of time in words: `3 min`."""
+    """A span of time in words, in the largest unit of which it has two or more: `3 min`, `2 h`."""
     seconds = span_ns / 1e9
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
+    for unit, size, finer in (("d", 86400, 3600), ("h", 3600, 60), ("min", 60, 1)):
+        # Rounded first: of a clock that is set ahead by two hours, 1 h 59 min 59.99 s are measured.
+        if round(seconds / finer) * finer >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"

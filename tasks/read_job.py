@@ -17,7 +17,7 @@ from tasks.support.job import (
     JobProgress,
     OpenedJob,
     claim_window,
-    format_span,
+    format_range,
     release_windows,
     report_job,
     stop_requested,
@@ -96,7 +96,7 @@ def _state(source: str, progress: JobProgress, error: SourceError | None, done: 
     opened = progress.opened
     with suppress(SourceError):
         progress.refresh(now=True)
-    message = " ".join([f"{format_span(opened.job)}. {summarize(opened.job, progress.progress)}", *opened.notes])
+    message = " ".join([f"{format_range(opened.job)}. {summarize(opened.job, progress.progress)}", *opened.notes])
     if error is not None:
         found = Verdict(error.name, f"{error} {message} {_left(source, progress)}")
     elif not progress.finished:

@@ -118,7 +118,7 @@ class JobProgress:
         part = part_done(self.progress)
         if self._artifact is None:
             kind = self.opened.job.kind
-            about = f"{kind.capitalize()} of **{self.source}**, {format_span(self.opened.job)}"
+            about = f"{kind.capitalize()} of **{self.source}**, {format_range(self.opened.job)}"
             found = create_progress_artifact(progress=part, key=f"{kind}-{block_name(self.source)}", description=about)
             self._artifact = found  # type: ignore[assignment]  # sync within a sync flow
         else:
@@ -150,7 +150,7 @@ def part_done(progress: Iterable[ApiProgress]) -> float:
     return round(100 * sum(one.done_ns for one in found) / max(sum(one.span_ns for one in found), 1), 1)
 
 
-def format_span(job: JobView) -> str:
+def format_range(job: JobView) -> str:
     """The span of a job: `2026-08-01T00:00:00Z to 2026-08-15T00:00:00Z`."""
     start, end = (
         Instant.from_timestamp(ns, unit="nanosecond").format_iso(unit="second") for ns in (job.start_ns, job.end_ns)

@@ -15,7 +15,7 @@ from blocks.store import sources
 from blocks.store.backfill import jobs
 from blocks.store.backfill.jobs import BACKFILL, RECONCILE, ApiProgress, JobRequest, JobView
 from tasks.support import job, source
-from tasks.support.job import JobProgress, OpenedJob, format_span, part_done, summarize
+from tasks.support.job import JobProgress, OpenedJob, format_range, part_done, summarize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,4 +148,4 @@ def test_the_sentence_of_a_reconcile_says_what_is_still_undecided() -> None:
 
 
 def test_the_span_of_a_job() -> None:
-    assert format_span(view()) == "2026-08-01T00:00:00Z to 2026-08-01T02:00:00Z"
+    assert format_range(view()) == "2026-08-01T00:00:00Z to 2026-08-01T02:00:00Z"
