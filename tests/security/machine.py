@@ -142,7 +142,11 @@ class Machine(RunningUp):
             if any(value in one for one in env.values()):
                 self.given.add((secret, f"environment of {named}"))
         self.watch.follow(process.pid, named)
-        out, err = process.communicate(given.encode(), timeout=SECONDS)
+        try:
+            out, err = process.communicate(given.encode(), timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
         self.said.append((named, out + b"\n" + err))
         assert process.returncode in codes, err.decode()[-3000:]
         return out

@@ -282,16 +282,16 @@ def test_no_token_is_left_by_a_file_that_is_refused(machine: Machine) -> None:
 
 @pytest.mark.torture
 def test_export_with_token_is_found_and_nothing_is_left_when_all_has_ended(machine: Machine) -> None:
-    with machine.playing(Case("last", "Collected")):
+    with machine.playing(Case("last", "Collected"), Case("alone", "Collected")):
         machine.call("export", "last", "--with-token")
         assert [(find.secret, find.where) for find in machine.leaks()] == [
             ("last", "output of export last --with-token")
         ]
         machine.said.pop()
-    machine.call("delete", "last", "--yes")
-    check_the_search(machine, blocks=1)
-    machine.stop(signal.SIGINT)
-    machine.call("--debug", "collect", "success")  # with a temporary server
+        machine.call("delete", "last", "--yes")
+        check_the_search(machine, blocks=1)
+        machine.stop(signal.SIGINT)
+        machine.call("--debug", "collect", "alone", codes=(0,))  # with a temporary server
     assert machine.leaks() == []
 
 
