@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 from support import empty_prefect
-from support.one_machine import RunningUp, no_runs_meanwhile, wait_until
+from support.one_machine import RunningUp, lives, no_runs_meanwhile, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,13 +93,13 @@ class Up(RunningUp):
         found = self.ask("GET", "/api/flow_run_states/", params={"flow_run_id": run}).json()
         return [state["name"] for state in sorted(found, key=lambda state: str(state["timestamp"]))]
 
-    def children(self) -> list[tuple[psutil.Process, str]]:
-        """Its child processes, each with its command line."""
-        found = []
+    def part(self, module: str) -> psutil.Process | None:
+        """Its child that runs a module of one machine, such as `worker`; None while it has none."""
         for process in psutil.Process(self.pid).children():
             with contextlib.suppress(psutil.Error):
-                found.append((process, " ".join(process.cmdline())))
-        return found
+                if lives(process) and f"deployments.one_machine.{module}" in process.cmdline():
+                    return process
+        return None
 
 
 @dataclass

@@ -6,9 +6,11 @@ import contextlib
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 from sqlalchemy import text
 from support.one_machine import wait_until
@@ -30,18 +32,40 @@ PREFECT = Path(sys.executable).with_name("prefect")
 def two_workers(up: Up) -> Iterator[None]:
     """Within it they take the runs of the pool, each one at a time, and the worker of `up` takes none."""
     env = {**up.env, **json.loads(up.call("env", "--json"))}
-    own = next(process for process, command in up.children() if "worker start" in command)
-    own.suspend()
-    command = [PREFECT, "worker", "start", "--pool", "onepassword-source", "--type", "process", "--limit", "1"]
+    command = [PREFECT, "worker", "start", "--pool", "onepassword-source", "--type", "onepassword-source"]
     with contextlib.ExitStack() as stack:
-        stack.callback(own.resume)
+        stack.enter_context(suspended_worker(up))
         for name in ("first", "second"):
             log = stack.enter_context((up.directory / f"{name}.log").open("w"))
             worker = stack.enter_context(
-                subprocess.Popen([*command, "--name", name], env=env, cwd=up.directory, stdout=log, stderr=log)
+                subprocess.Popen(
+                    [*command, "--limit", "1", "--name", name], env=env, cwd=up.directory, stdout=log, stderr=log
+                )
             )
             stack.callback(worker.terminate)
         yield
+
+
+@contextlib.contextmanager
+def suspended_worker(up: Up) -> Iterator[None]:
+    """Suspend the worker of `up`, and each one that `up` starts in its place because it does not poll."""
+    over = threading.Event()
+
+    def suspend() -> None:
+        while not over.wait(0.1):
+            with contextlib.suppress(psutil.Error):
+                if worker := up.part("worker"):
+                    worker.suspend()
+
+    thread = threading.Thread(target=suspend)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        if worker := up.part("worker"):
+            worker.resume()
 
 
 def reads_by_run(up: Up, name: str) -> dict[str, int]:
