@@ -147,6 +147,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_sessionfinish() -> None:
+    gc.unfreeze()  # DuckDB complains of what is never collected
     _prefect.close()
     if database.URL_SETTINGS[0] in os.environ:
         database.wait_until_stopped()
