@@ -146,6 +146,7 @@ class Machine(RunningUp):
             out, err = process.communicate(given.encode(), timeout=SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
+            process.communicate()
             raise
         self.said.append((named, out + b"\n" + err))
         assert process.returncode in codes, err.decode()[-3000:]
