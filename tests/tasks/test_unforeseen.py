@@ -114,7 +114,7 @@ def injector(monkeypatch: pytest.MonkeyPatch) -> ErrorInjector:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[SandboxProcess]:
-    with running_sandbox(events=1500, days=2) as running:
+    with running_sandbox(events=90, days=2) as running:
         yield running
 
 
