@@ -181,9 +181,14 @@ class SourceWorker(ProcessWorker):
         self, flow_run: FlowRun, env: dict[str, str], status: anyio.abc.TaskStatus[int]
     ) -> ProcessWorkerResult:
         async with self._starting:
+            if self._is_stopping:  # it waited for its turn, and the runs that end now have made room
+                status.started(os.getpid())
+                return ProcessWorkerResult(status_code=0, identifier="not started")
             related = related_objects(flow_run, env)
             run = await self._warm.fork(str(flow_run.id), env, _empty_directory(), related)
             self._running[flow_run.id] = run
+            if self._is_stopping:
+                run.signal(signal.SIGTERM)
             status.started(run.pid)
             self._watch_cancellations()
             with anyio.move_on_after(STARTING_SECONDS):
@@ -198,12 +203,14 @@ class SourceWorker(ProcessWorker):
     async def stop_runs(self) -> None:
         """Take no more runs, and end all runs: first cleanly, then by force."""
         self._is_stopping = True
-        runs = list(self._running.values())
-        for run in runs:
+        for run in self._running.values():
             run.signal(signal.SIGTERM)
+        ended: list[ForkedRun] = []
         with anyio.move_on_after(RUNS_SECONDS):
-            for run in runs:
-                await run.wait()
+            # A run whose process was just being forked joins them meanwhile.
+            while left := [run for run in self._running.values() if run not in ended]:
+                await left[0].wait()
+                ended.append(left[0])
         for run in self._running.values():
             run.signal(signal.SIGKILL)
 

@@ -7,12 +7,16 @@ import json
 import logging
 import signal
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
+import anyio
 import httpx
 import pytest
 from prefect.workers.process import ProcessWorker
 
+from deployments.one_machine import worker as worker_module
 from deployments.one_machine import worker_runs
 from deployments.one_machine.worker import SourceWorker
 from deployments.prefect_api import server_access
@@ -78,6 +82,8 @@ def test_runs_are_taken_up_when_they_are_due() -> None:
 class Run:
     """A run that ends when it is signalled."""
 
+    pid = 1
+
     def __init__(self) -> None:
         self.signals: list[signal.Signals] = []
         self._ended = asyncio.Event()
@@ -101,6 +107,56 @@ def test_its_runs_end_in_good_order_before_it_does(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(ProcessWorker, "teardown", end)
     asyncio.run(worker.teardown(None, None, None))
     assert run.signals[0] == signal.SIGTERM
+
+
+class Forker:
+    """Forks runs, each of which it keeps; `meanwhile` is called while the process is made."""
+
+    def __init__(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        self.made: list[Run] = []
+        self._meanwhile = meanwhile
+
+    async def fork(self, *_: object) -> Run:
+        self._meanwhile()
+        self.made.append(Run())
+        return self.made[-1]
+
+
+def _run(worker: SourceWorker) -> asyncio.Task[Any]:
+    flow_run: Any = SimpleNamespace(id=uuid4())
+    return asyncio.get_running_loop().create_task(worker._run_forked(flow_run, {}, anyio.TASK_STATUS_IGNORED))
+
+
+def test_a_run_that_waits_for_its_turn_does_not_start_once_the_worker_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runs that end make room for it; its claims would stay when it is killed with the worker."""
+    worker, forker = SourceWorker(work_pool_name="pool"), Forker()
+    monkeypatch.setattr(worker, "_warm", forker)
+    monkeypatch.setattr(worker_module, "related_objects", lambda *_: {})
+
+    async def stop_with_one_in_the_queue() -> None:
+        worker._starting = asyncio.Semaphore(1)
+        monkeypatch.setattr(worker, "_watch_cancellations", lambda: None)
+        first, second = _run(worker), _run(worker)
+        await asyncio.sleep(0)
+        await worker.stop_runs()
+        await asyncio.wait_for(asyncio.gather(first, second), 10)
+
+    asyncio.run(stop_with_one_in_the_queue())
+    assert [run.signals[0] for run in forker.made] == [signal.SIGTERM]
+
+
+def test_a_run_whose_process_is_made_while_the_worker_stops_is_ended_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = SourceWorker(work_pool_name="pool")
+    forker = Forker(lambda: setattr(worker, "_is_stopping", True))
+    monkeypatch.setattr(worker, "_warm", forker)
+    monkeypatch.setattr(worker, "_watch_cancellations", lambda: None)
+    monkeypatch.setattr(worker_module, "related_objects", lambda *_: {})
+
+    async def run() -> None:
+        await _run(worker)
+
+    asyncio.run(run())
+    assert [run.signals[0] for run in forker.made] == [signal.SIGTERM]
 
 
 @pytest.mark.parametrize(("others", "ended"), [([], ["1"]), (["machine-two"], [])])
