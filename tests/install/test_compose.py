@@ -9,7 +9,6 @@ import json
 import re
 import ssl
 import subprocess
-import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ import pytest
 import yaml
 from install import tools
 from install.engine import NETAVARK, Container
-from support.one_machine import free_port, wait_until
+from support.one_machine import free_port, repeating, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,20 +82,13 @@ class Project:
     @contextmanager
     def checking_health(self) -> Iterator[None]:
         """Call the health checks, as timers of systemd do for podman. Where there is no systemd, nothing else does."""
-        over = threading.Event()
 
         def check() -> None:
-            while not over.wait(2):
-                for name in self.names():
-                    self.engine.run("podman", "healthcheck", "run", name)
+            for name in self.names():
+                self.engine.run("podman", "healthcheck", "run", name)
 
-        checker = threading.Thread(target=check)
-        checker.start()
-        try:
+        with repeating(check, 2):
             yield
-        finally:
-            over.set()
-            checker.join()
 
     def names(self, *options: str) -> list[str]:
         of_compose = "--filter=label=com.docker.compose.project"

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -42,6 +43,24 @@ def wait_until(done: Callable[[], Any], seconds: float = SECONDS) -> Any:
         assert time.monotonic() < deadline, f"still waiting after {seconds} s: {value!r}"
         time.sleep(0.05)
     return value
+
+
+@contextmanager
+def repeating(act: Callable[[], object], every: float) -> Iterator[None]:
+    """In the `with` block, a thread calls `act` again and again, with pauses of `every` seconds."""
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.wait(every):
+            act()
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def environment(directory: Path, port: int) -> dict[str, str]:

@@ -6,13 +6,13 @@ import os
 import resource
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.one_machine import repeating
 from torture.processes import Fork
 
 from blocks.events_api.models import Api
@@ -26,20 +26,13 @@ if TYPE_CHECKING:
 @contextmanager
 def feeding(sandbox: SandboxProcess, *, at_once: int = 40, every: float = 0.05) -> Iterator[None]:
     """In the `with` block, events keep arriving for all three APIs."""
-    enough = threading.Event()
 
     def feed() -> None:
-        while not enough.wait(every):
-            for api in Api:
-                sandbox.arrive(api.path, at_once)
+        for api in Api:
+            sandbox.arrive(api.path, at_once)
 
-    feeder = threading.Thread(target=feed)
-    feeder.start()
-    try:
+    with repeating(feed, every):
         yield
-    finally:
-        enough.set()
-        feeder.join()
 
 
 @contextmanager

@@ -6,14 +6,13 @@ import contextlib
 import json
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 from sqlalchemy import text
-from support.one_machine import wait_until
+from support.one_machine import repeating, wait_until
 from torture.outcome import Row, opened
 from torture.processes import COMMAND, Up
 
@@ -49,21 +48,16 @@ def two_workers(up: Up) -> Iterator[None]:
 @contextlib.contextmanager
 def suspended_worker(up: Up) -> Iterator[None]:
     """Suspend the worker of `up`, and each one that `up` starts in its place because it does not poll."""
-    over = threading.Event()
 
     def suspend() -> None:
-        while not over.wait(0.1):
-            with contextlib.suppress(psutil.Error):
-                if worker := up.part("worker"):
-                    worker.suspend()
+        with contextlib.suppress(psutil.Error):
+            if worker := up.part("worker"):
+                worker.suspend()
 
-    thread = threading.Thread(target=suspend)
-    thread.start()
     try:
-        yield
+        with repeating(suspend, 0.1):
+            yield
     finally:
-        over.set()
-        thread.join()
         if worker := up.part("worker"):
             worker.resume()
 
