@@ -117,5 +117,8 @@ if (document.body.dataset.role === "operator") localStorage.setItem(PREFECT, SIG
 if (document.body.dataset.next) location.replace(document.body.dataset.next);
 
 document.body.append(tip);
+// The reader may be on a hint already: the page is there before this script.
+const current = document.querySelector("[data-hint]:focus, [data-hint]:hover");
+if (current) showTip(current);
 document.querySelectorAll("[data-live]").forEach(keepFresh);
 ready(document);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
 pytestmark = pytest.mark.browser
 
@@ -113,6 +113,22 @@ def test_health_explains_itself_on_hover_and_on_focus(origin: str, page: Page) -
     assert page.get_by_role("tooltip").inner_text() == badge.get_attribute("data-hint")
     page.keyboard.press("Escape")
     page.get_by_role("tooltip").wait_for(state="hidden")
+
+
+@pytest.mark.parametrize("reach", ["focus", "hover"])
+def test_health_explains_itself_to_a_reader_who_is_there_before_the_script(
+    origin: str, page: Page, reach: Literal["focus", "hover"]
+) -> None:
+    log_in(page, origin)
+    held: list[Route] = []
+    page.route("**/static/console.js", lambda route: held.append(route))  # noqa: PLW0108 - Playwright takes no builtin
+    page.goto(f"{origin}/console/", wait_until="commit")
+    badge = page.locator(".badge[data-hint]").first
+    getattr(badge, reach)()
+    assert page.get_by_role("tooltip").count() == 0
+    held[0].continue_()
+    page.get_by_role("tooltip").wait_for()
+    assert page.get_by_role("tooltip").inner_text() == badge.get_attribute("data-hint")
 
 
 def _violations(page: Page) -> list[str]:
