@@ -8,24 +8,27 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
-# The tests that are fast: all that need neither other software nor several processes, and one whole path.
+# The tests that are fast: all that need neither other software nor many processes, and one whole path.
 FAST := not torture and not real and not install and not browser and (smoke or not (prefect or processes))
 
 BENCHMARKS := collect backfill reconcile chain budget forward run_cost console
 
-.PHONY: demo test test-browser test-prefect test-real test-newest test-install torture check docs reference dist bench soak fleet format lock clean
+.PHONY: demo test test-postgresql test-browser test-prefect test-real test-newest test-install torture check docs reference dist bench soak fleet format lock clean
 
 demo: .venv/runtime  ## set up, collect from the sandbox, show what came
 	@$(BIN)/onepassword-source demo
 
-test: .venv/dev  ## set up, run all tests that need no Prefect server, and one that does: from a configuration to events
-	@$(PYTEST) -n 3 -m "$(FAST)"
+test: .venv/dev  ## set up, run all tests that need no server, and one that needs Prefect's: from a configuration to events
+	@$(PYTEST) -n 3 -m "$(FAST) and not postgresql"
+
+test-postgresql: .venv/dev  ## what `make test` runs on SQLite, on PostgreSQL, and what needs that server
+	@$(PYTEST) -n 3 -m "$(FAST) and postgresql"
 
 test-browser: .venv/dev  ## pages of the console, of `coverage --html` and of the documentation in Chromium, if there is one
 	@$(PYTEST) -n 2 -m "browser and not torture and not real and not install and not prefect"
 
-test-prefect: .venv/dev  ## the flows, the commands and `up` with real Prefect servers, and what takes several processes
-	@$(PYTEST) -n 3 -m "(prefect or processes) and not torture and not real and not install and not smoke"
+test-prefect: .venv/dev  ## the flows, the commands and `up` with real Prefect servers, and what starts many processes
+	@$(PYTEST) -n 3 -m "(prefect or processes) and not torture and not real and not install and (browser or not smoke)"
 
 torture: .venv/dev  ## every fault that the source survives, with real processes, and a table of them
 	@$(PYTEST) -n 2 -m torture
@@ -34,7 +37,7 @@ test-real: .venv/dev  ## against software of others, which it installs: mock ser
 	@tests/real/install.sh
 	@$(PYTEST) -n 2 -m real
 
-test-newest:  ## the demo and the tests of `make test`, with the newest version of each dependency, without the locks
+test-newest:  ## the demo and the tests of `make test` and `make test-postgresql`, with the newest version of each dependency, without the locks
 	@PYTHON=$(PYTHON) FAST="$(FAST)" .ci/newest
 
 test-install: .venv/dev  ## each way of installing, from nothing, and a table of which was run where

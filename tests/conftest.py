@@ -106,7 +106,16 @@ _LONG = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _is_on_postgresql(item):
+            item.add_marker("postgresql")
     items.sort(key=lambda item: _LONG.index(item.path.name) if item.path.name in _LONG else len(_LONG))
+
+
+def _is_on_postgresql(item: pytest.Item) -> bool:
+    parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    databases = {parameters.get(fixture) for fixture in ("store_url", "empty_url", "target_url")}
+    return "postgresql" in databases or "postgresql" in getattr(item, "fixturenames", ())
 
 
 def pytest_collection() -> None:

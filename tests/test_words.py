@@ -6,14 +6,11 @@ CONTRIBUTING.md has the rules for names and sentences.
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from support.paths import ROOT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 FOLDERS = ("blocks", "tasks", "flows", "deployments", "docs", "tests", ".ci")
 NOT_READ = {"migrations", "fixtures", "cassettes", Path(__file__).name}
@@ -42,22 +39,23 @@ CLASSES = r"class (Brought|Known|Meant|Told|Taken|Kept|Wish|Shown|Turned|Pump|As
 FUNCTIONS = r"^(?:async )?def (run|add|of|put|look|one|found|known|there|told|asked|kept|taken)\("
 
 
-def texts() -> Iterator[tuple[Path, str]]:
+@cache
+def texts() -> dict[Path, str]:
+    """The texts by their paths in the repository."""
+    paths = [ROOT / page for page in PAGES]
     for folder in FOLDERS:
-        for path in sorted((ROOT / folder).rglob("*")):
-            if path.suffix in SUFFIXES and NOT_READ.isdisjoint(path.parts):
-                yield path, path.read_text()
-    for page in PAGES:
-        yield ROOT / page, (ROOT / page).read_text()
+        paths += [path for path in sorted((ROOT / folder).rglob("*")) if path.suffix in SUFFIXES]
+    return {path.relative_to(ROOT): path.read_text() for path in paths if NOT_READ.isdisjoint(path.parts)}
 
 
 def places(pattern: str, *, flags: int = re.IGNORECASE) -> list[str]:
-    found = re.compile(pattern, flags)
+    found = re.compile(pattern, flags | re.MULTILINE)
     return [
-        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
-        for path, text in texts()
+        f"{path}:{number}: {line.strip()}"
+        for path, text in texts().items()
+        if found.search(text)  # few have it: the lines of the others need no look
         for number, line in enumerate(text.splitlines(), 1)
-        if found.search(line) and not ("fault" in pattern and INJECTED.search(f"{path.relative_to(ROOT)} {line}"))
+        if found.search(line) and not ("fault" in pattern and INJECTED.search(f"{path} {line}"))
     ]
 
 

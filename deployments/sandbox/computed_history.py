@@ -8,7 +8,7 @@ times that rise through the days.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import Random
 from typing import TYPE_CHECKING
@@ -29,6 +29,27 @@ _TO_BASE32 = bytes(UPPER.encode()[value % 32] for value in range(256))
 _MINUTES = tuple(f"T{minute // 60:02d}:{minute % 60:02d}:".encode() for minute in range(MINUTES_A_DAY))
 
 
+@dataclass(frozen=True)
+class CutBodies:
+    """The bodies of a block, cut at their uuids and times."""
+
+    heads: list[bytes]
+    """Each ends before the uuid."""
+    middles: list[bytes]
+    """Each ends before the time."""
+    tails: list[bytes]
+    """Each begins with the seconds of the time."""
+    offset_minutes: list[int]
+    """Minutes from the begin of the block to the event."""
+
+    def add(self, body: bytes, offset_ns: int) -> None:
+        start = body.index(b'"uuid":"') + len(b'"uuid":"')
+        middle, tail = body[start + ID_LENGTH :].split(_MARKED.text.encode(), 1)
+        self.heads.append(body[:start])
+        self.middles.append(middle)
+        self.tails.append(_seconds_text(offset_ns % MINUTE_NS) + tail)
+
+
 class ComputedHistory:
     """`pace.events` events that end at `pace.until_ns`, then the events that are added or grow.
 
@@ -46,7 +67,7 @@ class ComputedHistory:
         self._minutes_a_block = max(1, int(pace.days * MINUTES_A_DAY) // blocks)
         self._first_minute = pace.until_ns // MINUTE_NS - blocks * self._minutes_a_block
         self._offsets = _offsets(Random(f"{seed}/{api}/offsets"), self._minutes_a_block)  # noqa: S311
-        self._cut = {version: self._cut_bodies(version) for version in (1, 2)}
+        self._cut = self._cut_bodies()
         # Readers of parallel windows each find the block again in which their last page ended.
         self._block = lru_cache(BLOCKS_KEPT)(self._make_block)
 
@@ -89,18 +110,18 @@ class ComputedHistory:
         return bodies
 
     def _make_block(self, version: int, block: int) -> list[bytes]:
-        heads, middles, tails, offset_minutes = self._cut[version]
+        cut = self._cut[version]
         random = Random(f"{self._seed}/{self._api}/block/{block}")  # noqa: S311 - made-up data
         letters = random.randbytes(BLOCK * ID_LENGTH).translate(_TO_BASE32)
         uuids = [letters[at : at + ID_LENGTH] for at in range(0, len(letters), ID_LENGTH)]
         minutes = self._minute_texts(block)
-        times = [minutes[offset] for offset in offset_minutes]
-        return [b"".join(parts) for parts in zip(heads, uuids, middles, times, tails, strict=True)]
+        times = [minutes[offset] for offset in cut.offset_minutes]
+        return [b"".join(parts) for parts in zip(cut.heads, uuids, cut.middles, times, cut.tails, strict=True)]
 
     def _minute_texts(self, block: int) -> dict[int, bytes]:
         """Texts such as `2026-03-04T05:06:`, for the minutes of the block that have events."""
         first = self._first_minute + block * self._minutes_a_block
-        used = dict.fromkeys(self._cut[1][3])
+        used = dict.fromkeys(self._cut[1].offset_minutes)
         days: dict[int, bytes] = {}
         for offset in used:
             day = (first + offset) // MINUTES_A_DAY
@@ -111,18 +132,14 @@ class ComputedHistory:
             for offset in used
         }
 
-    def _cut_bodies(self, version: int) -> tuple[list[bytes], list[bytes], list[bytes], list[int]]:
-        """Heads end before the uuid, middles before the time, tails begin with its seconds. Then the minutes."""
-        heads, middles, tails = [], [], []
+    def _cut_bodies(self) -> dict[int, CutBodies]:
+        """The parts of the first block's bodies, for each version of the API."""
+        cut = {version: CutBodies([], [], [], [offset // MINUTE_NS for offset in self._offsets]) for version in (1, 2)}
         for number, offset in enumerate(self._offsets):
             body = make_body(self._seed, self._api, number, random_for(self._seed, self._api, number), _MARKED)
-            whole = body.v1 if version == 1 else body.v2
-            start = whole.index(b'"uuid":"') + len(b'"uuid":"')
-            middle, tail = whole[start + ID_LENGTH :].split(_MARKED.text.encode(), 1)
-            heads.append(whole[:start])
-            middles.append(middle)
-            tails.append(_seconds_text(offset % MINUTE_NS) + tail)
-        return heads, middles, tails, [offset // MINUTE_NS for offset in self._offsets]
+            cut[1].add(body.v1, offset)
+            cut[2].add(body.v2, offset)
+        return cut
 
     def _first_at(self, ns: int) -> int:
         """The number of the first event at or after this time."""

@@ -189,6 +189,7 @@ def test_a_wrong_setting_is_named(
     assert complaint(capsys).startswith(message)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("arguments", [["env"], ["status"], ["sandbox", "--help"]], ids=" ".join)
 def test_a_reader_of_a_pipe_that_ends_is_no_error(arguments: list[str], migrated_sqlite: Path) -> None:
     reader, writer = os.pipe()
@@ -206,6 +207,7 @@ def test_a_reader_of_a_pipe_that_ends_is_no_error(arguments: list[str], migrated
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.processes
 def test_commands_that_only_read_import_neither_prefect_nor_sqlmodel(migrated_sqlite: Path) -> None:
     code = (
         "import sys; from deployments.cli import main\n"
@@ -273,6 +275,7 @@ def test_each_command_has_its_file_and_each_file_its_command() -> None:
     assert paths(cli.COMMANDS) == having
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["collect", "--help"], ["siem", "run"], ["backfill", "X"]], ids=" ".join
 )

@@ -15,6 +15,8 @@ from deployments.exit_codes import WRONG_USE
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.processes
+
 WITHOUT = f"""
 import importlib.abc, platform, sys
 class Missing(importlib.abc.MetaPathFinder):

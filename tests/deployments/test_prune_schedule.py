@@ -28,5 +28,6 @@ def test_an_unknown_schedule_names_the_known_ones() -> None:
         prune_schedule.cron("hourly")
 
 
+@pytest.mark.processes
 def test_reading_it_does_not_import_prefect() -> None:
     assert subprocess.run([sys.executable, "-c", CODE], cwd=ROOT, check=False).returncode == 0

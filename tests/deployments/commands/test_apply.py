@@ -332,6 +332,7 @@ def test_ctrl_c_at_the_question_is_no_error() -> None:
     assert (code, shown.splitlines()[-1]) == (cli.INTERRUPTED, "onepassword-source: Stopped.")
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("url", "message"),
     [

@@ -280,6 +280,7 @@ def peak(migrated: Path, path: Path, rows: int) -> int:
     return int(kibibytes)
 
 
+@pytest.mark.processes
 def test_ten_times_the_events_need_no_more_memory(migrated_sqlite: Path, tmp_path: Path) -> None:
     small = peak(migrated_sqlite, tmp_path / "small.db", 30_000)
     large = peak(migrated_sqlite, tmp_path / "large.db", 300_000)

@@ -219,6 +219,7 @@ def test_a_taken_port_is_explained() -> None:
     assert ended.stderr.count("\n") == 1
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "flag", ["--until=noon", "--events=-1", "--days=0", "--rate=-1", "--fault={", "--rate-window=5"]
 )
@@ -229,6 +230,7 @@ def test_a_wrong_flag_is_explained(flag: str) -> None:
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.processes
 def test_it_needs_none_of_the_floors_above() -> None:
     probe = "import sys, deployments.sandbox.__main__; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout.split()

@@ -105,6 +105,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     assert Archive(url="file:///x").get_sender()
 
 
+@pytest.mark.processes
 def test_lines_need_no_parquet_and_a_directory_no_client_of_object_stores() -> None:
     code = (
         "import sys; from blocks.siem.archive.block import Archive; Archive(url='file:///x').get_sender();"

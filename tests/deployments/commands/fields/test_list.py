@@ -27,6 +27,7 @@ def test_listing_without_a_store_is_an_error_and_creates_none(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.processes
 def test_listing_imports_no_prefect(tmp_path: Path) -> None:
     code = (
         "import sys; from deployments import cli; cli.main(['fields', 'add', 'x']); cli.main(['fields', 'list']);"

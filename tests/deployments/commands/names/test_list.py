@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.command_calls import CommandCalls
 
 
@@ -23,6 +24,7 @@ def test_names_are_imported_listed_and_removed(call: CommandCalls) -> None:
     assert "No names are imported" in call.err
 
 
+@pytest.mark.processes
 def test_names_need_no_prefect(call: CommandCalls, tmp_path: Path) -> None:
     code = (
         "import sys; from deployments import cli; cli.main(['names', 'import', 'vaults.json']);"
