@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.flow_runs import quick  # noqa: F401 - a fixture
 from torture.file_clock import FileClock
+from torture.network import jumping, start  # noqa: F401 - fixtures
 from torture.outcome import Row
 from torture.postgresql import Postgres
 from torture.processes import HERE, Forks, Runs, Up

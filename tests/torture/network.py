@@ -13,15 +13,18 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from sqlalchemy import text
 from support.certificates import server_context
 from support.flow_runs import Source, history, outcome
 from support.moving_clock import MovingClock
-from torture.outcome import Row, opened, stored
+from torture.outcome import Row, opened, request_count, stored
 from whenever import Instant
 
+from blocks import clock
 from blocks.events_api.models import Api
 from blocks.store import streams
+from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
     import socket
@@ -33,6 +36,12 @@ if TYPE_CHECKING:
 
     from deployments.sandbox.process import SandboxProcess
 
+GENERIC = "ThirdPartyGenericError"
+CONFIG = "ThirdPartyConfigError"
+WARNED = (GENERIC, "Warning")
+GAVE_UP = (GENERIC, "Error")
+REFUSED = (CONFIG, "Error")
+TICK = 300.0
 RUNNING = ["Started", "Initialized", "Authenticated", "Collecting"]
 WINDOW = 90 * 60.0
 PATIENCE = 30.0  # real seconds: a reader that has died holds its stream for ever
@@ -134,6 +143,46 @@ class Victim:
         """Assert that each event is stored once, and that no more requests were made than allowed."""
         self.row.compare(self.source.url, self.sandbox, self.source.name)
         self.row.count_requests(self.sandbox, self.allowed)
+
+
+@pytest.fixture
+def jumping(monkeypatch: pytest.MonkeyPatch) -> JumpingClock:
+    own = JumpingClock()
+    monkeypatch.setattr(clock, "clock", own)
+    return own
+
+
+@pytest.fixture
+def start(jumping: JumpingClock, tmp_path: Path, row: Row) -> Iterator[Callable[..., Victim]]:
+    """A victim whose server has so many events; by default three pages of each API."""
+    running = []
+
+    def make(events: int = 7500, **members: Any) -> Victim:
+        sandbox = running_sandbox(events=events, days=3)
+        running.append(sandbox)
+        source = new_source(sandbox.__enter__(), tmp_path)
+        jumping.sandboxes.append(source.sandbox)
+        jumping.readers = claimed(source.url)
+        victim = Victim(source, jumping, row, allowed=len(Api) * (events // 3000))
+        victim.save(**members)
+        return victim
+
+    yield make
+    jumping.sandboxes.clear()
+    for sandbox in running:
+        sandbox.__exit__(None, None, None)
+
+
+def quiet_while_stopped(victim: Victim, api: Api, ticks: int) -> None:
+    """The other APIs are collected at each tick; this one makes no request and reports no other health event."""
+    before, said = request_count(victim.sandbox, api.path), victim.health_events()
+    for _ in range(ticks):
+        victim.clock.advance(TICK)
+        victim.arrive(1)
+        state = victim.collect(CONFIG)
+        assert "2 new events" in (state.message or "")
+    assert request_count(victim.sandbox, api.path) == before
+    assert victim.health_events() == said
 
 
 def seconds_of(at: str) -> float:

@@ -5,8 +5,6 @@ Each test runs the real flow against a real server; only the clock jumps from on
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -15,70 +13,30 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from support.certificates import ELSEWHERE, HERE, SERVER_KEY, certificate, write_authority
-from support.flow_runs import outcome
-from support.one_machine import wait_until
 from torture.network import (
     ATTEMPTS,
+    GAVE_UP,
+    GENERIC,
+    TICK,
+    WARNED,
     WINDOW,
-    JumpingClock,
     Victim,
-    claimed,
-    descriptions,
     front,
     health_events_of,
-    kept_of,
     new_source,
-    quarantined,
 )
-from torture.outcome import Row, request_count
+from torture.outcome import request_count
 
 from blocks import clock
 from blocks.events_api.client import EventsClient
 from blocks.events_api.models import Api
-from deployments.sandbox.process import running_sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-    from prefect.client.schemas.objects import State
 
 pytestmark = [pytest.mark.prefect, pytest.mark.torture]
-
-GENERIC = "ThirdPartyGenericError"
-CONFIG = "ThirdPartyConfigError"
-WARNED = (GENERIC, "Warning")
-GAVE_UP = (GENERIC, "Error")
-REFUSED = (CONFIG, "Error")
-TICK = 300.0
-
-
-@pytest.fixture
-def jumping(monkeypatch: pytest.MonkeyPatch) -> JumpingClock:
-    own = JumpingClock()
-    monkeypatch.setattr(clock, "clock", own)
-    return own
-
-
-@pytest.fixture
-def start(jumping: JumpingClock, tmp_path: Path, row: Row) -> Iterator[Callable[..., Victim]]:
-    """A victim whose server has so many events; by default three pages of each API."""
-    running = []
-
-    def make(events: int = 7500, **members: Any) -> Victim:
-        sandbox = running_sandbox(events=events, days=3)
-        running.append(sandbox)
-        source = new_source(sandbox.__enter__(), tmp_path)
-        jumping.sandboxes.append(source.sandbox)
-        jumping.readers = claimed(source.url)
-        victim = Victim(source, jumping, row, allowed=len(Api) * (events // 3000))
-        victim.save(**members)
-        return victim
-
-    yield make
-    jumping.sandboxes.clear()
-    for sandbox in running:
-        sandbox.__exit__(None, None, None)
 
 
 @dataclass(frozen=True)
@@ -326,279 +284,6 @@ def recovered_everywhere(victim: Victim) -> None:
     for api in Api:
         assert victim.health_events(f"error/{api}") == [WARNED, GAVE_UP, ("Recovered", "Error")]
     assert len(victim.health_events()) == 9
-
-
-# Cursors and pages
-
-
-def test_a_rejected_cursor(start: Callable[..., Victim]) -> None:
-    victim = start()
-    victim.row.fault, victim.row.times = "rejected cursor", 1
-    victim.collect()
-    victim.arrive()
-    victim.sandbox.fault("rejected_cursor", api=Api.AUDIT.path, times=1)
-    victim.collect()
-    assert victim.health_events("cursor/audit") == [("CursorRejected", "Warning"), ("Recovered", "Warning")]
-    assert len(victim.health_events()) == 2
-    victim.collect()
-    victim.allowed += 1 + 3  # the refused one; and 48 hours of events again
-    victim.end()
-
-
-def test_a_cursor_that_is_rejected_again(start: Callable[..., Victim]) -> None:
-    """The new one too: the API stops, and makes no request before a restart."""
-    victim = start()
-    victim.row.fault = "rejected cursor, and the new one too"
-    victim.collect()
-    victim.arrive()
-    victim.sandbox.fault("rejected_cursor", api=Api.AUDIT.path)
-    state = victim.collect(CONFIG)
-    assert "A cursor was dropped once already, and the new one was rejected as well" in (state.message or "")
-    assert victim.health_events() == [("CursorRejected", "Warning"), REFUSED]
-    quiet_while_stopped(victim, Api.AUDIT, ticks=3)
-    victim.row.times = 2
-    victim.sandbox.clear_faults()
-    victim.restart()
-    victim.collect()
-    assert victim.health_events("error/audit") == [REFUSED, ("Recovered", "Error")]
-    assert victim.health_events("cursor/audit") == [("CursorRejected", "Warning"), ("Recovered", "Warning")]
-    victim.allowed += 2 * 4
-    victim.end()
-
-
-@pytest.mark.parametrize("kind", ["stuck_cursor", "repeated_page"])
-def test_a_cursor_that_never_moves(kind: str, start: Callable[..., Victim]) -> None:
-    """For 90 minutes of ticks: one request each, and a warning once it is late."""
-    victim = start()
-    victim.row.fault = f"a cursor that never moves ({kind})"
-    victim.save(lag_after="1h")
-    victim.collect()
-    victim.arrive()
-    victim.sandbox.fault(kind, api=Api.AUDIT.path)
-    before = request_count(victim.sandbox, Api.AUDIT.path)
-    ticks(victim, 18, "the cursor does not move")
-    assert request_count(victim.sandbox, Api.AUDIT.path) - before == 18
-    victim.row.times = 18
-    after_being_late(victim)
-
-
-def test_empty_pages_for_ever(start: Callable[..., Victim]) -> None:
-    victim = start()
-    victim.row.fault = "has_more for ever on empty pages"
-    victim.save(lag_after="1h")
-    victim.collect()
-    victim.arrive()
-    victim.sandbox.fault("endless_pages", api=Api.AUDIT.path)
-    before = request_count(victim.sandbox, Api.AUDIT.path)
-    ticks(victim, 13, "sent 100 empty pages")
-    victim.row.times = request_count(victim.sandbox, Api.AUDIT.path) - before
-    assert victim.row.times <= 13 * 101
-    victim.allowed += 13 * 101
-    after_being_late(victim)
-
-
-def ticks(victim: Victim, count: int, said: str) -> None:
-    for _ in range(count):
-        victim.clock.advance(TICK)
-        state = victim.collect()
-        assert said in (state.message or "")
-
-
-def after_being_late(victim: Victim) -> None:
-    assert victim.health_events() == [("Lag", "Warning")]
-    victim.sandbox.clear_faults()
-    victim.collect()
-    assert victim.health_events() == [("Lag", "Warning"), ("Recovered", "Warning")]
-    victim.end()
-
-
-def test_400_on_a_first_request(start: Callable[..., Victim]) -> None:
-    victim = start()
-    victim.row.fault = "400 on a first request"
-    victim.sandbox.fault("rejected_first", api=Api.AUDIT.path)
-    state = victim.collect(CONFIG)
-    assert "refused the first request for audit (400" in (state.message or "")
-    assert victim.health_events() == [REFUSED]
-    assert request_count(victim.sandbox, Api.AUDIT.path) == 1
-    quiet_while_stopped(victim, Api.AUDIT, ticks=18)
-    victim.row.times = 1
-    victim.sandbox.clear_faults()
-    victim.restart()
-    victim.collect()
-    assert victim.health_events() == [REFUSED, ("Recovered", "Error")]
-    victim.end()
-
-
-def quiet_while_stopped(victim: Victim, api: Api, ticks: int) -> None:
-    """The other APIs are collected at each tick; this one makes no request and reports no other health event."""
-    before, said = request_count(victim.sandbox, api.path), victim.health_events()
-    for _ in range(ticks):
-        victim.clock.advance(TICK)
-        victim.arrive(1)
-        state = victim.collect(CONFIG)
-        assert "2 new events" in (state.message or "")
-    assert request_count(victim.sandbox, api.path) == before
-    assert victim.health_events() == said
-
-
-# Tokens
-
-
-def test_a_revoked_token(start: Callable[..., Victim]) -> None:
-    victim = start(300)
-    victim.row.fault, victim.row.times = "revoked token", 1
-    victim.collect()
-    victim.arrive()
-    victim.sandbox.revoke(victim.sandbox.token)
-    victim.sandbox.clear_requests()
-    state = victim.source.collect()
-    assert outcome(state) == CONFIG
-    assert request_count(victim.sandbox) == 0, "introspection was refused: no page is requested"
-    nothing_while_stopped(victim)
-    victim.save(token=victim.sandbox.issue_token())
-    victim.collect()
-    assert health_events_of(victim.source) == [(CONFIG, "Error", "error"), ("Recovered", "Error", "error")]
-    victim.end()
-
-
-def nothing_while_stopped(victim: Victim) -> None:
-    """18 ticks of a source all of whose APIs are stopped: not one request, and one event."""
-    victim.sandbox.clear_requests()
-    for _ in range(18):
-        victim.clock.advance(TICK)
-        victim.collect(CONFIG, asks=False)
-    assert victim.sandbox.requests()["total"] == 0
-    assert victim.health_events() == [REFUSED]
-
-
-def test_a_token_that_expires(start: Callable[..., Victim]) -> None:
-    victim = start(300)
-    victim.row.fault, victim.row.times = "expired token", 1
-    victim.save(token=victim.sandbox.issue_token(expires_in=3600))
-    victim.collect()
-    victim.clock.advance(3700)
-    victim.arrive()
-    assert outcome(victim.source.collect()) == CONFIG
-    assert victim.health_events("error") == [REFUSED]
-    assert request_count(victim.sandbox) == 3
-    victim.save(token=victim.sandbox.issue_token())
-    victim.collect()
-    assert victim.health_events("error") == [REFUSED, ("Recovered", "Error")]
-    assert victim.health_events("token")[-1] == ("Recovered", "Warning")
-    victim.end()
-
-
-def test_a_token_of_another_account(start: Callable[..., Victim]) -> None:
-    victim = start(300)
-    victim.row.fault, victim.row.times = "token of another account", 1
-    victim.collect()
-    victim.arrive()
-    victim.save(token=victim.sandbox.issue_token(account="ANOTHERACCOUNT"))
-    before = request_count(victim.sandbox)
-    assert outcome(victim.source.collect()) == CONFIG
-    assert request_count(victim.sandbox) == before
-    nothing_while_stopped(victim)
-    victim.save()
-    victim.collect()
-    assert health_events_of(victim.source) == [(CONFIG, "Error", "error"), ("Recovered", "Error", "error")]
-    victim.end()
-
-
-def test_a_lost_scope(start: Callable[..., Victim]) -> None:
-    """The stream recovers by itself: introspection at each tick of the other streams shows the scope again."""
-    victim = start(300)
-    victim.row.fault = "lost scope on one API"
-    victim.collect()
-    victim.sandbox.fault("lost_scope", api=Api.AUDIT.path)
-    victim.arrive(1)
-    assert "2 new events" in (victim.collect(CONFIG).message or "")
-    quiet_while_stopped(victim, Api.AUDIT, ticks=6)
-    victim.row.times = 7
-    victim.sandbox.clear_faults()
-    victim.collect(CONFIG)
-    victim.collect()
-    assert health_events_of(victim.source) == [
-        ("ScopeLost", "Warning", "scope/auditevents"),
-        (CONFIG, "Error", "error/audit"),
-        ("ScopeGained", "Warning", "scope/auditevents"),
-        ("Recovered", "Error", "error/audit"),
-    ]
-    victim.end()
-
-
-def test_a_token_that_is_rotated_between_two_pages(start: Callable[..., Victim]) -> None:
-    victim = start(15_000)
-    victim.row.fault, victim.row.times = "token rotated in the middle of a run", 1
-    victim.sandbox.fault("delay", on="cursor", times=3, seconds=2.0)
-    states: list[State[Any]] = []
-    run = threading.Thread(target=lambda: states.append(victim.source.collect()))
-    run.start()
-    wait_until(lambda: request_count(victim.sandbox) == 6)
-    new = victim.sandbox.issue_token()
-    victim.save(token=new)
-    victim.sandbox.revoke(victim.sandbox.token)
-    run.join(60)
-    assert [outcome(state) for state in states] == ["Collected"]
-    assert victim.health_events() == [], "an error that ends within a run"
-    victim.allowed += 3 * len(Api)  # two that are refused: the current page and the one behind it; and the last pages
-    victim.end()
-
-
-# Events
-
-
-POISON = {
-    "unknown_members": {"UnknownMember"},
-    "unknown_values": {"UnknownValue"},
-    "huge_numbers": {"UnknownMember"},
-    "nul_escapes": {"UnknownMember"},
-    "lone_surrogates": {"UnknownMember"},
-    "no_uuid": {"EventsQuarantined"},
-    "unreadable_time": {"EventsQuarantined"},
-    "not_an_object": {"EventsQuarantined"},
-    "big_event": {"UnknownMember"},
-}
-
-
-@pytest.mark.parametrize("kind", POISON)
-def test_poison_between_good_events(kind: str, start: Callable[..., Victim]) -> None:
-    victim = start(7500, silence_after="off")
-    victim.row.fault = f"poison: {kind.replace('_', ' ')}{' (1 MB)' if kind == 'big_event' else ''}"
-    victim.sandbox.fault(kind, api=Api.AUDIT.path, times=5, every=300)
-    victim.collect()
-    aside = quarantined(victim.source)
-    assert {api: len(bodies) for api, bodies in aside.items()} == (
-        {"audit": 5} if "Events" in str(POISON[kind]) else {}
-    )
-    events = health_events_of(victim.source)
-    assert {(name, severity) for name, severity, _ in events} == {(name, "Warning") for name in POISON[kind]}
-    assert len(set(descriptions(victim.source))) == len(events), "each once"
-    victim.arrive()
-    victim.collect()
-    assert health_events_of(victim.source) == events
-    compare_with_quarantine(victim)
-    if aside:
-        victim.clock.advance(25 * 3600)
-        victim.collect()
-        assert victim.health_events("quarantine/audit") == [("EventsQuarantined", "Warning"), ("Recovered", "Warning")]
-    assert request_count(victim.sandbox) <= victim.allowed
-
-
-def compare_with_quarantine(victim: Victim) -> None:
-    """What is not an event is in quarantine, byte for byte; all the rest is an event."""
-    row = victim.row
-    row.times, row.events, row.lost, row.twice = 5, 0, 0, 0
-    for api in Api:
-        truth = Counter(victim.sandbox.events(api.path, "v2"))
-        kept = Counter(kept_of(victim.source, api))
-        row.events += kept.total()
-        row.lost += (truth - kept).total()
-        row.twice += (kept - truth).total()
-    assert (row.lost, row.twice) == (0, 0)
-    row.requests, row.allowed = request_count(victim.sandbox), victim.allowed
-
-
-# Two sources
 
 
 def test_two_sources_of_one_account(start: Callable[..., Victim], tmp_path: Path) -> None:
