@@ -28,6 +28,7 @@ os.environ["PREFECT_LOGGING_LEVEL"] = "WARNING"
 import hypothesis  # noqa: E402
 from support import empty_prefect, kept_store  # noqa: E402
 
+from deployments import prefect_session  # noqa: E402
 from deployments.prefect_api import database, server_access  # noqa: E402
 
 hypothesis.settings.register_profile("shared", deadline=None)  # a loaded machine is slow, not wrong
@@ -157,6 +158,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_sessionfinish() -> None:
     gc.unfreeze()  # DuckDB complains of what is never collected
+    if "prefect.server.api.server" in sys.modules:
+        prefect_session.stop_temporary()  # it writes to its database until it ends
     _prefect.close()
     if database.URL_SETTINGS[0] in os.environ:
         database.wait_until_stopped()
