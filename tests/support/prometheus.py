@@ -81,15 +81,22 @@ def scraping(target: str, directory: Path, rules: Path) -> Iterator[Prometheus]:
     with (directory / "prometheus.log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         found = Prometheus(f"http://127.0.0.1:{port}")
         try:
+            wait_until(lambda: _is_ready(found), START_SECONDS)
             wait_until(lambda: _scrapes(found) >= 2, START_SECONDS)
             yield found
         finally:
             process.terminate()
 
 
-def _scrapes(prometheus: Prometheus) -> int:
+def _is_ready(prometheus: Prometheus) -> bool:
+    """While it starts, first nothing listens, then every answer is 503 and a text."""
     try:
-        found = prometheus.query(f'sum_over_time(up{{job="{JOB}"}}[10m])')
+        answer = httpx.get(f"{prometheus.url}/-/ready", timeout=60, trust_env=False)
     except httpx.TransportError:
-        return 0
+        return False
+    return answer.status_code == httpx.codes.OK
+
+
+def _scrapes(prometheus: Prometheus) -> int:
+    found = prometheus.query(f'sum_over_time(up{{job="{JOB}"}}[10m])')
     return int(found[0]["value"][1]) if found else 0
