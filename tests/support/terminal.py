@@ -14,6 +14,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from deployments import cli
@@ -50,7 +51,7 @@ def in_terminal(
     )
     os.close(terminal)
     try:
-        shown = _talk(screen, list(talk))
+        shown = _talk(screen, list(talk), psutil.Process(process.pid))
         return process.wait(_SECONDS), shown
     finally:
         process.kill()
@@ -87,16 +88,29 @@ def shown_on_terminal(arguments: Sequence[str], columns: int = 80) -> tuple[int,
     return code, text
 
 
-def _talk(screen: int, talk: list[tuple[str, str]]) -> str:
+def _talk(screen: int, talk: list[tuple[str, str]], command: psutil.Process | None = None) -> str:
     shown, seen, deadline = "", 0, time.monotonic() + _SECONDS
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")  # a character may lie in two chunks
     while chunk := _read(screen, deadline):
         shown += decoder.decode(chunk)
         if talk and (at := shown.find(talk[0][0], seen)) >= 0:
             seen = at + len(talk[0][0])
-            os.write(screen, talk.pop(0)[1].encode())
+            answer = talk.pop(0)[1]
+            if CTRL_C in answer and command is not None:
+                _wait_until_asleep(command, deadline)
+            os.write(screen, answer.encode())
     assert not talk, f"never shown: {talk[0][0]!r} in {shown}"
     return shown
+
+
+def _wait_until_asleep(command: psutil.Process, deadline: float) -> None:
+    """Wait until the command waits for what is typed, as it does whenever a person types.
+
+    Between its last look for signals and its call of the kernel, Python takes a Ctrl-C and then waits for a second one.
+    """
+    while command.status() != psutil.STATUS_SLEEPING:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def _read(screen: int, deadline: float) -> bytes:
