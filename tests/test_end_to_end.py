@@ -131,6 +131,7 @@ def test_from_a_configuration_to_events_by_a_run_of_the_deployment(machine: Mach
         assert sorted(written) == sorted(body for bodies in truth.values() for body in bodies)
         status = json.loads(machine.call("status", "1Pass", "--json"))
         assert [api["events"] for api in status[0]["apis"]] == [300, 300, 300]
+        assert "1Pass: unchanged" in machine.call("apply", "source.json")
 
 
 def test_others_on_this_machine_can_read_nothing_that_all_this_left(machine: Machine) -> None:
