@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tomllib
 from functools import cache
 from itertools import product
 
 import pytest
 from support.paths import ROOT
 
-MARKS = ("postgresql", "prefect", "processes", "smoke", "browser", "real", "install", "torture")
+_PYTEST = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+MARKS = [mark.partition(":")[0] for mark in _PYTEST["markers"]]
 OF_THEIR_OWN = {"install", "torture"}
 """What takes an hour, and CI does not run."""
 TARGETS = re.findall(r"^make (test\S*)$", (ROOT / ".ci/run").read_text(), re.MULTILINE)

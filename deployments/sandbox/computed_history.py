@@ -40,7 +40,7 @@ class CutBodies:
     tails: list[bytes]
     """Each begins with the seconds of the time."""
     offset_minutes: list[int]
-    """Minutes from the begin of the block to the event."""
+    """Minutes from the start of the block to the event."""
 
     def add(self, body: bytes, offset_ns: int) -> None:
         start = body.index(b'"uuid":"') + len(b'"uuid":"')

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from support.one_machine import wait_until
 
 from deployments import cli
 from deployments.terminal_output import ERROR, OUT
@@ -97,20 +98,12 @@ def _talk(screen: int, talk: list[tuple[str, str]], command: psutil.Process | No
             seen = at + len(talk[0][0])
             answer = talk.pop(0)[1]
             if CTRL_C in answer and command is not None:
-                _wait_until_asleep(command, deadline)
+                # Between its last look for signals and its call of the kernel, Python takes a Ctrl-C and then waits
+                # for a second one. When a person types, the command waits already.
+                wait_until(lambda: command.status() == psutil.STATUS_SLEEPING, deadline - time.monotonic())
             os.write(screen, answer.encode())
     assert not talk, f"never shown: {talk[0][0]!r} in {shown}"
     return shown
-
-
-def _wait_until_asleep(command: psutil.Process, deadline: float) -> None:
-    """Wait until the command waits for what is typed, as it does whenever a person types.
-
-    Between its last look for signals and its call of the kernel, Python takes a Ctrl-C and then waits for a second one.
-    """
-    while command.status() != psutil.STATUS_SLEEPING:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def _read(screen: int, deadline: float) -> bytes:

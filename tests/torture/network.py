@@ -155,22 +155,18 @@ def jumping(monkeypatch: pytest.MonkeyPatch) -> JumpingClock:
 @pytest.fixture
 def start(jumping: JumpingClock, tmp_path: Path, row: Row) -> Iterator[Callable[..., Victim]]:
     """A victim whose server has so many events; by default three pages of each API."""
-    running = []
 
     def make(events: int = 7500, **members: Any) -> Victim:
-        sandbox = running_sandbox(events=events, days=3)
-        running.append(sandbox)
-        source = new_source(sandbox.__enter__(), tmp_path)
+        source = new_source(running.enter_context(running_sandbox(events=events, days=3)), tmp_path)
         jumping.sandboxes.append(source.sandbox)
         jumping.readers = claimed(source.url)
         victim = Victim(source, jumping, row, allowed=len(Api) * (events // 3000))
         victim.save(**members)
         return victim
 
-    yield make
-    jumping.sandboxes.clear()
-    for sandbox in running:
-        sandbox.__exit__(None, None, None)
+    with contextlib.ExitStack() as running:
+        yield make
+        jumping.sandboxes.clear()
 
 
 def quiet_while_stopped(victim: Victim, api: Api, ticks: int) -> None:
